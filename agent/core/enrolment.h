@@ -1,0 +1,73 @@
+// Enrolment from the node's side: the request for a key and a gateway, and the judgement of the
+// answer. An answer counts only if it is proved by the gateway's WireGuard key and everything in it
+// follows from what the node can check itself. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "core/attestation.h"
+#include "core/gateway_identity.h"
+#include "core/http.h"
+#include "core/messages.h"
+#include "core/proof.h"
+
+namespace fortros {
+
+// Verifies a signer certificate (DER) against the pinned org CA at a time: os/trust.h on nodes, a
+// twin in tests.
+class SignerVerifier {
+public:
+    SignerVerifier() = default;
+    SignerVerifier(const SignerVerifier&) = delete;
+    SignerVerifier& operator=(const SignerVerifier&) = delete;
+    virtual ~SignerVerifier() = default;
+
+    virtual Result<Signer> verify(ByteView certificate_der, WallTime now) const = 0;
+};
+
+// A request under way: what must be remembered to judge its answer.
+struct PendingRequest {
+    HttpRequest request;
+    ProofKey proof_key;
+    Proof proof{};
+};
+
+Result<PendingRequest> make_request(const PrivateKey& node, const PublicKey& node_public,
+                                    const GatewayIdentity& gateway, std::string_view gateway_name,
+                                    const NodeRequest& body);
+
+// What a gateway's authentic answer can mean.
+struct Joined {
+    MembershipAnswer answer;
+    Attestation attestation;
+    std::vector<Signer> signers;
+};
+struct NotYet {  // 202, 429, 503
+    Refusal refusal;
+    std::optional<std::uint32_t> retry_after_seconds;
+};
+struct Rejected {  // 400, 401, 403, 409
+    Refusal refusal;
+};
+using Verdict = std::variant<Joined, NotYet, Rejected>;
+
+struct JudgeContext {
+    PublicKey node;
+    PublicKey gateway;                    // the authenticated one
+    std::optional<OrgPrefix> prefix{};    // pinned or remembered: the answer may not change it
+    WallTime now{};
+};
+
+// Untrusted where the answer's proof is missing or wrong, the overlay address does not follow from
+// the key, the prefix changed, an endpoint lies inside the overlay or is no unicast address, the
+// attestation or a peer's attestation does not check, or the answering gateway is not among the
+// peers. InvalidData where it does not parse. Never believes a part of an answer.
+Result<Verdict> judge_answer(const HttpAnswer& answer, const PendingRequest& request,
+                             const JudgeContext& context, const SignerVerifier& verifier);
+
+}  // namespace fortros

@@ -1,0 +1,70 @@
+// The hand-off: what preboot leaves in /run/fortros/bootstrap.json for the maintainer (mode 0600).
+// Schema in protocol/bootstrap.schema.json. It holds no secret: the kernel has the private key.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "core/discovery.h"
+#include "core/messages.h"
+#include "core/overlay_plan.h"
+
+namespace fortros {
+
+inline constexpr std::string_view run_directory = "/run/fortros";
+inline constexpr std::string_view handoff_file = "bootstrap.json";
+inline constexpr std::string_view events_file = "events.jsonl";
+inline constexpr std::size_t handoff_size_limit = std::size_t{512} * 1024;
+
+struct InterfaceHandOff {
+    InterfacePlan plan;      // with the listen port that the kernel really uses
+    unsigned ifindex = 0;
+};
+
+// The link that carries the tunnel. Named by ifindex and MAC: udev renames links after the pivot.
+struct UplinkHandOff {
+    unsigned ifindex = 0;
+    std::string name{};
+    std::string mac{};  // "52:54:00:12:34:56"
+    std::vector<IpNetwork> addresses{};
+    std::vector<IpAddress> gateways{};
+    std::vector<IpAddress> resolvers{};
+    std::optional<std::string> dhcp_server{};       // absent: not from DHCP
+    std::string dhcp_client_id{};                   // hex, as sent
+    std::uint32_t dhcp_lease_seconds = 0;
+};
+
+struct StageTiming {
+    std::string stage;
+    double milliseconds = 0;
+};
+
+struct HandOff {
+    PublicKey node;
+    IpAddress overlay_address;
+    Role role = Role::Node;
+    std::string hostname{};
+    Bytes attestation{};
+    OrgPrefix prefix;
+    std::string domain{};
+    std::string gateway_name{};
+    std::vector<Bytes> signers{};
+    Endpoint gateway;              // that answered
+    PublicKey gateway_key;
+    Source source = Source::Cached;
+    bool handshake_answered = false;
+    std::vector<InterfaceHandOff> interfaces{};
+    std::vector<MeshPeer> peers{};
+    std::vector<UplinkHandOff> uplinks{};
+    std::vector<StageTiming> timeline{};
+};
+
+std::string to_json_text(const HandOff& hand_off);
+Result<HandOff> parse_hand_off(std::string_view text);
+
+}  // namespace fortros

@@ -1,0 +1,80 @@
+// The messages of the enrolment protocol: what a node says and what a gateway answers, as values
+// and as JSON. Both sides use this file; docs for other implementations are in
+// protocol/enrolment.yaml. Parsing checks form and bounds; whether an answer may be believed is
+// enrolment.h's business.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "core/json.h"
+#include "core/overlay_plan.h"
+
+namespace fortros {
+
+inline constexpr std::string_view enroll_target = "/v1/enroll";
+inline constexpr std::string_view join_target = "/v1/join";
+inline constexpr std::size_t request_body_limit = std::size_t{32} * 1024;
+inline constexpr std::size_t answer_peers_limit = 512;
+inline constexpr std::size_t signers_limit = 8;
+
+// POST /v1/enroll and /v1/join. The node's key and the proof travel in headers.
+struct NodeRequest {
+    SecretBytes invite{};       // enroll only
+    std::string hostname{};     // wish, may be empty
+    std::string boot_id{};      // random, 32 hex digits, new for every boot
+    std::string agent{};        // "fortros-preboot 0.1.0"
+    bool clock_stepped_back = false;  // peers must forget this node's handshake timestamps
+};
+
+SecretBytes to_json_text(const NodeRequest& request);
+Result<NodeRequest> parse_node_request(std::string_view text);
+
+// The body of a 200.
+struct MembershipAnswer {
+    WallTime time{};             // the gateway's clock
+    PublicKey node;              // whom this answer is for
+    IpAddress overlay_address;
+    std::string hostname{};
+    Role role = Role::Node;
+    Bytes attestation{};
+    OrgPrefix prefix;
+    std::string domain{};
+    std::vector<Bytes> signers{};   // certificates, DER
+    std::vector<MeshPeer> peers{};  // gateways, lighthouses, some nodes
+};
+
+std::string to_json_text(const MembershipAnswer& answer);
+Result<MembershipAnswer> parse_membership_answer(std::string_view text);
+
+// The body of every other status: why, in a stable word and in plain ones.
+enum class RefusalCode {
+    ProofInvalid,     // 401
+    InviteInvalid,    // 401: unknown, expired or spent
+    UnknownNode,      // 401: join of a key that is not enrolled
+    Revoked,          // 403
+    AddressTaken,     // 409
+    ApprovalPending,  // 202
+    Busy,             // 429, 503
+    BadRequest,       // 400
+};
+
+struct Refusal {
+    RefusalCode code = RefusalCode::BadRequest;
+    std::string message{};
+};
+
+int status_of(RefusalCode code);
+std::string_view name_of(RefusalCode code);  // "proof-invalid", ...
+std::string to_json_text(const Refusal& refusal);
+// Never fails: what can't be read becomes a BadRequest refusal that says so.
+Refusal parse_refusal(int status, std::string_view text);
+
+}  // namespace fortros

@@ -1,0 +1,78 @@
+// The overlay as values: the interfaces, addresses, routes and guard that a node should have. The
+// agent makes a plan from the gateway's answer, the hand-off carries it, the maintainer adopts it.
+//
+//   fortros0          overlay /128, one peer a directly reached node (allowed /128 each)
+//   fortros-lh0, ...  one peer: a lighthouse or gateway (allowed: the whole prefix)
+//
+// WireGuard accepts a packet only from the peer that owns its source address on that interface, so
+// lighthouses, each of which relays for everyone, need an interface each. All use the node's key.
+//
+//   routes: each gateway's own /128 on its interface; /128 of direct peers on fortros0;
+//           prefix on each lighthouse interface by metric; prefix on fortros0 with the worst
+//           metric. Every route carries the overlay address as its preferred source.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "core/address.h"
+#include "core/attestation.h"
+#include "core/json.h"
+#include "core/overlay.h"
+#include "core/wireguard.h"
+
+namespace fortros {
+
+inline constexpr std::string_view direct_interface = "fortros0";
+inline constexpr std::string_view lighthouse_interface_prefix = "fortros-lh";
+inline constexpr std::uint32_t lighthouse_metric_base = 512;
+inline constexpr std::uint32_t direct_prefix_metric = 4096;
+
+struct RoutePlan {
+    IpNetwork destination;
+    std::uint32_t metric = 0;
+    bool operator==(const RoutePlan&) const = default;
+};
+
+struct InterfacePlan {
+    std::string name;
+    std::uint16_t listen_port = 0;  // 0: the kernel's choice; an adopted one is kept
+    std::uint32_t mtu = 1420;
+    std::vector<IpNetwork> addresses{};
+    std::vector<RoutePlan> routes{};
+    std::vector<WireGuardPeer> peers{};
+    bool operator==(const InterfacePlan&) const = default;
+};
+
+struct OverlayPlan {
+    IpAddress address;  // preferred source of every route
+    OrgPrefix prefix;   // what the guard protects
+    std::vector<InterfacePlan> interfaces{};
+    bool operator==(const OverlayPlan&) const = default;
+};
+
+// A peer as a gateway's answer names it, checked.
+struct MeshPeer {
+    PublicKey key;
+    Role role = Role::Node;
+    IpAddress overlay_address;
+    std::vector<Endpoint> endpoints{};  // candidates, best first
+    std::uint16_t keepalive_seconds = 0;
+    Bytes attestation{};                // its own bytes, unchanged; may be empty for the gateway
+    bool operator==(const MeshPeer&) const = default;
+};
+
+struct OverlayOptions {
+    std::uint16_t listen_port = 0;
+    std::uint32_t mtu = 1420;
+};
+
+OverlayPlan make_overlay_plan(const OrgPrefix& prefix, const IpAddress& own_address,
+                              const std::vector<MeshPeer>& peers, const OverlayOptions& options);
+
+Json to_json(const InterfacePlan& plan);
+Result<InterfacePlan> interface_plan_from(const Json& json, const std::string& where);
+
+}  // namespace fortros

@@ -1,0 +1,130 @@
+#include "os/loop.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+namespace fortros {
+
+static constexpr int events_per_turn = 16;
+
+Instant monotonic_now() {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return Instant{std::chrono::duration_cast<Duration>(std::chrono::seconds{now.tv_sec} +
+                                                        std::chrono::nanoseconds{now.tv_nsec})};
+}
+
+Result<std::unique_ptr<Loop>> Loop::create() {
+    Fd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    if (!epoll.valid()) return fail_errno(errno, "cannot create an epoll instance");
+    return std::unique_ptr<Loop>(new Loop(std::move(epoll)));
+}
+
+Loop::Watch::Watch(Watch&& other) noexcept
+    : m_loop(std::exchange(other.m_loop, nullptr)), m_fd(other.m_fd), m_id(other.m_id) {}
+
+Loop::Watch& Loop::Watch::operator=(Watch&& other) noexcept {
+    if (this != &other) {
+        if (m_loop) m_loop->forget_watch(m_fd, m_id);
+        m_loop = std::exchange(other.m_loop, nullptr);
+        m_fd = other.m_fd;
+        m_id = other.m_id;
+    }
+    return *this;
+}
+
+Loop::Watch::~Watch() {
+    if (m_loop) m_loop->forget_watch(m_fd, m_id);
+}
+
+Status Loop::Watch::change(std::uint32_t events) {
+    epoll_event event{.events = events, .data = {.u64 = m_id}};
+    if (::epoll_ctl(m_loop->m_epoll.get(), EPOLL_CTL_MOD, m_fd, &event) < 0)
+        return fail_errno(errno, "cannot change what is watched");
+    return {};
+}
+
+Loop::Timer::Timer(Timer&& other) noexcept
+    : m_loop(std::exchange(other.m_loop, nullptr)), m_id(other.m_id) {}
+
+Loop::Timer& Loop::Timer::operator=(Timer&& other) noexcept {
+    if (this != &other) {
+        if (m_loop) m_loop->forget_timer(m_id);
+        m_loop = std::exchange(other.m_loop, nullptr);
+        m_id = other.m_id;
+    }
+    return *this;
+}
+
+Loop::Timer::~Timer() {
+    if (m_loop) m_loop->forget_timer(m_id);
+}
+
+Result<Loop::Watch> Loop::watch(int fd, std::uint32_t events, Ready ready) {
+    std::uint64_t id = m_next_id++;
+    epoll_event event{.events = events, .data = {.u64 = id}};
+    if (::epoll_ctl(m_epoll.get(), EPOLL_CTL_ADD, fd, &event) < 0)
+        return fail_errno(errno, "cannot watch a descriptor");
+    m_watches[id] = std::make_shared<Ready>(std::move(ready));
+    return Watch(this, fd, id);
+}
+
+Loop::Timer Loop::at(Instant deadline, Due due) {
+    std::uint64_t id = m_next_id++;
+    m_timers[id] = Deadline{deadline, std::move(due)};
+    return Timer(this, id);
+}
+
+void Loop::forget_watch(int fd, std::uint64_t id) {
+    ::epoll_ctl(m_epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
+    m_watches.erase(id);
+}
+
+void Loop::forget_timer(std::uint64_t id) { m_timers.erase(id); }
+
+void Loop::run_due_timers() {
+    // A callback may add and remove timers: look anew after each, but only at those that were due
+    // when the turn began, so that a timer that renews itself can't starve the descriptors.
+    const Instant now = monotonic_now();
+    const std::uint64_t newest = m_next_id;
+    while (!m_stopped) {
+        auto due = std::ranges::find_if(m_timers, [&](const auto& timer) {
+            return timer.first < newest && timer.second.at <= now;
+        });
+        if (due == m_timers.end()) return;
+        Due call = std::move(due->second.due);
+        m_timers.erase(due);
+        call();
+    }
+}
+
+int Loop::milliseconds_to_next_timer() const {
+    if (m_timers.empty()) return -1;
+    Instant next = Instant::max();
+    for (const auto& [id, timer] : m_timers) next = std::min(next, timer.at);
+    auto wait = std::chrono::ceil<std::chrono::milliseconds>(next - monotonic_now()).count();
+    return static_cast<int>(std::clamp<std::int64_t>(wait, 0, 60'000));
+}
+
+Status Loop::run() {
+    m_stopped = false;
+    while (!m_stopped) {
+        epoll_event ready[events_per_turn];
+        int count = ::epoll_wait(m_epoll.get(), ready, events_per_turn,
+                                 milliseconds_to_next_timer());
+        if (count < 0 && errno != EINTR) return fail_errno(errno, "cannot wait for events");
+        for (int i = 0; i < count && !m_stopped; ++i) {
+            auto watch = m_watches.find(ready[i].data.u64);
+            if (watch == m_watches.end()) continue;  // removed by an earlier callback of this turn
+            auto call = watch->second;
+            (*call)(ready[i].events);
+        }
+        run_due_timers();
+    }
+    return {};
+}
+
+}  // namespace fortros

@@ -1,0 +1,89 @@
+// The event loop: epoll and one-shot deadlines, in one thread. It calls back; it never decides.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "os/fd.h"
+
+namespace fortros {
+
+// CLOCK_BOOTTIME: counts through suspend.
+Instant monotonic_now();
+
+class Loop {
+public:
+    // EPOLLIN, EPOLLOUT, ... as epoll_ctl(2) has them.
+    using Ready = std::function<void(std::uint32_t events)>;
+    using Due = std::function<void()>;
+
+    static Result<std::unique_ptr<Loop>> create();
+
+    // Keeps a descriptor watched for as long as it lives. It does not own the descriptor, and must
+    // go before the descriptor is closed. May be destroyed inside its own callback.
+    class Watch {
+    public:
+        Watch() = default;
+        Watch(Watch&& other) noexcept;
+        Watch& operator=(Watch&& other) noexcept;
+        ~Watch();
+        Status change(std::uint32_t events);
+
+    private:
+        friend Loop;
+        Watch(Loop* loop, int fd, std::uint64_t id) : m_loop(loop), m_fd(fd), m_id(id) {}
+        Loop* m_loop = nullptr;
+        int m_fd = -1;
+        std::uint64_t m_id = 0;
+    };
+
+    // A deadline; cancelled when it is destroyed.
+    class Timer {
+    public:
+        Timer() = default;
+        Timer(Timer&& other) noexcept;
+        Timer& operator=(Timer&& other) noexcept;
+        ~Timer();
+
+    private:
+        friend Loop;
+        Timer(Loop* loop, std::uint64_t id) : m_loop(loop), m_id(id) {}
+        Loop* m_loop = nullptr;
+        std::uint64_t m_id = 0;
+    };
+
+    [[nodiscard]] Result<Watch> watch(int fd, std::uint32_t events, Ready ready);
+    [[nodiscard]] Timer at(Instant deadline, Due due);
+    [[nodiscard]] Timer after(Duration delay, Due due) {
+        return at(monotonic_now() + delay, std::move(due));
+    }
+
+    // Until stop() is called. Returns an error only if epoll itself fails.
+    Status run();
+    void stop() { m_stopped = true; }
+
+private:
+    explicit Loop(Fd epoll) : m_epoll(std::move(epoll)) {}
+    void forget_watch(int fd, std::uint64_t id);
+    void forget_timer(std::uint64_t id);
+    void run_due_timers();
+    int milliseconds_to_next_timer() const;
+
+    struct Deadline {
+        Instant at;
+        Due due;
+    };
+    Fd m_epoll;
+    bool m_stopped = false;
+    std::uint64_t m_next_id = 1;
+    // Shared, so that a callback which removes its own watch does not pull the rug from under it.
+    std::map<std::uint64_t, std::shared_ptr<Ready>> m_watches;
+    std::map<std::uint64_t, Deadline> m_timers;
+};
+
+}  // namespace fortros
