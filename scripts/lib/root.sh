@@ -11,7 +11,7 @@ ROOT_SUITE=trixie
 # Raised when a root of an older script can't be brought up to date and must be made again.
 ROOT_FORMAT=1
 
-package_list() { sed 's/#.*//' "$FORTROS_TOP/scripts/packages" | tr -s ' \n' '\n\n' | sed '/^$/d' | sort -u; }
+package_list() { sed 's/#.*//' "$FORTROS_TOP/scripts/packages" | tr -s ' ' '\n' | sed '/^$/d' | sort -u; }
 
 root_stamp() { printf 'format %s packages %s\n' "$ROOT_FORMAT" "$(package_list | sha256sum | cut -c1-64)"; }
 
@@ -22,6 +22,7 @@ apt_mirror() {
         return
     fi
     local site release
+    # shellcheck disable=SC2016  # expanded by apt
     while read -r site release; do
         case $release in
             *-security | *-updates | *-backports* | *-proposed* | '') continue ;;
