@@ -211,9 +211,9 @@ def child(path, functions, report_fd):
             status, why = "skipped", str(skip)
         except KeyboardInterrupt:
             raise
-        except BaseException:  # a test may also call sys.exit
+        except BaseException as error:  # a test may also call sys.exit
             status = "failed"
-            traceback.print_exc()
+            traceback.print_exception(type(error), error, error.__traceback__.tb_next)  # without this frame
         sys.stdout.flush()
         sys.stderr.flush()
         tell("end", name, status, why)
