@@ -61,6 +61,8 @@ struct JudgeContext {
     PublicKey gateway;                    // the authenticated one
     std::optional<OrgPrefix> prefix{};    // pinned or remembered: the answer may not change it
     WallTime now{};
+    WallTime chain_not_before{};  // the answer's time must lie between the dates of the chain
+    WallTime chain_not_after{};   // that vouches for the gateway
 };
 
 // Untrusted where the answer's proof is missing or wrong, the overlay address does not follow from

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "core/http.h"
 #include "core/json.h"
 #include "core/overlay_plan.h"
 
@@ -34,6 +35,10 @@ struct NodeRequest {
     bool clock_stepped_back = false;  // peers must forget this node's handshake timestamps
 };
 
+// An invite as a file holds it, without the white space around it: 16 to 256 characters of
+// base64url and dots. InvalidData otherwise.
+Result<SecretBytes> parse_invite(std::string_view text);
+
 SecretBytes to_json_text(const NodeRequest& request);
 Result<NodeRequest> parse_node_request(std::string_view text);
 
@@ -50,6 +55,9 @@ struct MembershipAnswer {
     std::vector<Bytes> signers{};   // certificates, DER
     std::vector<MeshPeer> peers{};  // gateways, lighthouses, some nodes
 };
+
+Json to_json(const MeshPeer& peer);
+Result<MeshPeer> mesh_peer_from(const Json& json, const std::string& where);
 
 std::string to_json_text(const MembershipAnswer& answer);
 Result<MembershipAnswer> parse_membership_answer(std::string_view text);

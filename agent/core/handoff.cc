@@ -1,0 +1,222 @@
+#include "core/handoff.h"
+
+#include <cmath>
+
+#include "base/encoding.h"
+
+namespace fortros {
+
+static constexpr std::size_t interfaces_limit = 64;
+static constexpr std::size_t uplinks_limit = 16;
+static constexpr std::size_t addresses_limit = 64;
+static constexpr std::size_t stages_limit = 32;
+static constexpr std::size_t text_limit = 4096;
+
+template <typename Values>
+static Json texts_of(const Values& values) {
+    Json json{Json::Array{}};
+    for (const auto& value : values) json.push(value.text());
+    return json;
+}
+
+static Json certificates_of(const std::vector<Bytes>& certificates) {
+    Json json{Json::Array{}};
+    for (const auto& certificate : certificates) json.push(to_base64(certificate));
+    return json;
+}
+
+static Json node_of(const HandOff& hand_off) {
+    Json json{Json::Object{}};
+    json.set("public_key", hand_off.node.base64());
+    json.set("overlay_address", hand_off.overlay_address.text());
+    json.set("role", name_of(hand_off.role));
+    json.set("hostname", hand_off.hostname);
+    json.set("attestation", to_base64(hand_off.attestation));
+    return json;
+}
+
+static Json gateway_of(const HandOff& hand_off) {
+    Json json{Json::Object{}};
+    json.set("endpoint", hand_off.gateway.text());
+    json.set("public_key", hand_off.gateway_key.base64());
+    json.set("source", name_of(hand_off.source));
+    json.set("handshake_answered", hand_off.handshake_answered);
+    return json;
+}
+
+static Json uplink_of(const UplinkHandOff& uplink) {
+    Json json{Json::Object{}};
+    json.set("ifindex", uplink.ifindex);
+    json.set("name", uplink.name);
+    json.set("mac", uplink.mac);
+    json.set("addresses", texts_of(uplink.addresses));
+    json.set("gateways", texts_of(uplink.gateways));
+    json.set("resolvers", texts_of(uplink.resolvers));
+    if (uplink.dhcp_server) {
+        Json dhcp{Json::Object{}};
+        dhcp.set("server", *uplink.dhcp_server);
+        dhcp.set("client_id", uplink.dhcp_client_id);
+        dhcp.set("lease_seconds", std::int64_t{uplink.dhcp_lease_seconds});
+        json.set("dhcp", std::move(dhcp));
+    }
+    return json;
+}
+
+std::string to_json_text(const HandOff& hand_off) {
+    Json org{Json::Object{}};
+    org.set("prefix", hand_off.prefix.text());
+    org.set("domain", hand_off.domain);
+    org.set("gateway_name", hand_off.gateway_name);
+    org.set("signers", certificates_of(hand_off.signers));
+
+    Json interfaces{Json::Array{}};
+    for (const auto& interface : hand_off.interfaces) {
+        Json item = to_json(interface.plan);
+        item.set("ifindex", interface.ifindex);
+        interfaces.push(std::move(item));
+    }
+    Json peers{Json::Array{}};
+    for (const auto& peer : hand_off.peers) peers.push(to_json(peer));
+    Json uplinks{Json::Array{}};
+    for (const auto& uplink : hand_off.uplinks) uplinks.push(uplink_of(uplink));
+    Json timeline{Json::Array{}};
+    for (const auto& stage : hand_off.timeline) {
+        Json item{Json::Object{}};
+        item.set("stage", stage.stage);
+        item.set("microseconds", std::int64_t{std::llround(stage.milliseconds * 1000)});
+        timeline.push(std::move(item));
+    }
+
+    Json json{Json::Object{}};
+    json.set("version", 1);
+    json.set("node", node_of(hand_off));
+    json.set("org", std::move(org));
+    json.set("gateway", gateway_of(hand_off));
+    json.set("interfaces", std::move(interfaces));
+    json.set("peers", std::move(peers));
+    json.set("uplinks", std::move(uplinks));
+    json.set("timeline", std::move(timeline));
+    return json.dump(2) + "\n";
+}
+
+// A member that must parse as a T of ours.
+template <typename T>
+static Result<T> read(const JsonReader& in, std::string_view name) {
+    auto value = T::parse(TRY(in.string(name, text_limit)));
+    if (!value) return in.bad(name, "does not parse");
+    return *value;
+}
+
+template <typename T>
+static Result<std::vector<T>> read_all(const JsonReader& in, std::string_view name) {
+    std::vector<T> values;
+    for (const Json& item : *TRY(in.array(name, addresses_limit))) {
+        const auto* text = item.string();
+        auto value = text ? T::parse(*text) : std::nullopt;
+        if (!value) return in.bad(name, "holds something that does not parse");
+        values.push_back(*value);
+    }
+    return values;
+}
+
+static Result<PublicKey> read_key(const JsonReader& in) {
+    auto key = PublicKey::from_base64(TRY(in.string("public_key", 44)));
+    if (!key) return in.bad("public_key", "is not a WireGuard key");
+    return *key;
+}
+
+static Status read_node(const JsonReader& in, HandOff& out) {
+    out.node = TRY(read_key(in));
+    out.overlay_address = TRY(read<IpAddress>(in, "overlay_address"));
+    auto role = role_from(TRY(in.string("role", 16)));
+    if (!role) return in.bad("role", "is unknown");
+    out.role = *role;
+    out.hostname = TRY(in.string("hostname", 253));
+    auto attestation = from_base64(TRY(in.string("attestation", text_limit)));
+    if (!attestation) return in.bad("attestation", "is not base64");
+    out.attestation = std::move(*attestation);
+    return {};
+}
+
+static Status read_org(const JsonReader& in, HandOff& out) {
+    out.prefix = TRY(read<OrgPrefix>(in, "prefix"));
+    out.domain = TRY(in.string("domain", 253));
+    out.gateway_name = TRY(in.string("gateway_name", 253));
+    for (const Json& item : *TRY(in.array("signers", signers_limit))) {
+        const auto* text = item.string();
+        auto der = text ? from_base64(*text) : std::nullopt;
+        if (!der) return in.bad("signers", "holds something that is not base64");
+        out.signers.push_back(std::move(*der));
+    }
+    return {};
+}
+
+static Status read_gateway(const JsonReader& in, HandOff& out) {
+    auto endpoint = Endpoint::parse(TRY(in.string("endpoint", text_limit)));
+    if (!endpoint) return in.bad("endpoint", "is not ADDRESS:PORT");
+    out.gateway = *endpoint;
+    out.gateway_key = TRY(read_key(in));
+    auto source = source_from(TRY(in.string("source", 16)));
+    if (!source) return in.bad("source", "is unknown");
+    out.source = *source;
+    out.handshake_answered = TRY(in.boolean("handshake_answered", false));
+    return {};
+}
+
+static Result<UplinkHandOff> read_uplink(const JsonReader& in) {
+    UplinkHandOff uplink;
+    uplink.ifindex = static_cast<unsigned>(TRY(in.number("ifindex", 1, INT32_MAX)));
+    uplink.name = TRY(in.string("name", 16));
+    uplink.mac = TRY(in.string("mac", 64));
+    uplink.addresses = TRY(read_all<IpNetwork>(in, "addresses"));
+    uplink.gateways = TRY(read_all<IpAddress>(in, "gateways"));
+    uplink.resolvers = TRY(read_all<IpAddress>(in, "resolvers"));
+    if (auto dhcp_json = in.object("dhcp")) {
+        const JsonReader dhcp(**dhcp_json, in.where() + ".dhcp");
+        uplink.dhcp_server = TRY(dhcp.string("server", 39));
+        uplink.dhcp_client_id = TRY(dhcp.string("client_id", 512));
+        uplink.dhcp_lease_seconds =
+            static_cast<std::uint32_t>(TRY(dhcp.number("lease_seconds", 0, UINT32_MAX)));
+    }
+    return uplink;
+}
+
+static Status read_lists(const JsonReader& in, HandOff& out) {
+    const auto* interfaces = TRY(in.array("interfaces", interfaces_limit));
+    for (std::size_t i = 0; i < interfaces->size(); ++i) {
+        const std::string where = "interfaces[" + std::to_string(i) + "]";
+        const JsonReader item((*interfaces)[i], where);
+        out.interfaces.push_back(
+            {TRY(interface_plan_from((*interfaces)[i], where)),
+             static_cast<unsigned>(TRY(item.number("ifindex", 1, INT32_MAX)))});
+    }
+    const auto* peers = TRY(in.array("peers", answer_peers_limit));
+    for (std::size_t i = 0; i < peers->size(); ++i)
+        out.peers.push_back(TRY(mesh_peer_from((*peers)[i], "peers[" + std::to_string(i) + "]")));
+    const auto* uplinks = TRY(in.array("uplinks", uplinks_limit));
+    for (std::size_t i = 0; i < uplinks->size(); ++i)
+        out.uplinks.push_back(TRY(
+            read_uplink(JsonReader((*uplinks)[i], "uplinks[" + std::to_string(i) + "]"))));
+    for (const Json& json : *TRY(in.array("timeline", stages_limit))) {
+        const JsonReader item(json, "timeline");
+        const auto microseconds = TRY(item.number("microseconds", 0, INT64_MAX));
+        out.timeline.push_back(
+            {TRY(item.string("stage", 64)), static_cast<double>(microseconds) / 1000});
+    }
+    return {};
+}
+
+Result<HandOff> parse_hand_off(std::string_view text) {
+    const auto json =
+        TRY(Json::parse(text, {.bytes = handoff_size_limit, .depth = 8, .values = 65536}));
+    const JsonReader in(json, "hand-off");
+    TRY(in.number("version", 1, 1));
+    HandOff out;
+    TRY(read_node(JsonReader(*TRY(in.object("node")), "node"), out));
+    TRY(read_org(JsonReader(*TRY(in.object("org")), "org"), out));
+    TRY(read_gateway(JsonReader(*TRY(in.object("gateway")), "gateway"), out));
+    TRY(read_lists(in, out));
+    return out;
+}
+
+}  // namespace fortros

@@ -1,0 +1,260 @@
+#include "core/messages.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/encoding.h"
+#include "base/text.h"
+
+namespace fortros {
+
+static constexpr std::size_t invite_min = 16;
+static constexpr std::size_t invite_limit = 256;
+static constexpr std::size_t hostname_limit = 253;
+static constexpr std::size_t agent_limit = 128;
+static constexpr std::size_t message_limit = 512;
+static constexpr std::size_t certificate_limit = 2048;  // DER
+static constexpr std::size_t endpoints_limit = 8;
+static constexpr std::size_t boot_id_size = 32;
+static constexpr std::int64_t latest_time = 253402300799;  // 9999-12-31
+
+static std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
+
+static bool is_boot_id(std::string_view text) {
+    return text.size() == boot_id_size &&
+           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// --- requests ---
+
+Result<SecretBytes> parse_invite(std::string_view text) {
+    static constexpr std::string_view characters =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+    text = trim(text);
+    if (text.size() < invite_min || text.size() > invite_limit ||
+        text.find_first_not_of(characters) != std::string_view::npos)
+        return fail(ErrorCode::InvalidData, "this is not an invite");
+    return SecretBytes(text);
+}
+
+SecretBytes to_json_text(const NodeRequest& request) {
+    Json json{Json::Object{}};
+    json.set("version", 1);
+    json.set("boot_id", request.boot_id);
+    json.set("agent", request.agent);
+    if (!request.hostname.empty()) json.set("hostname", request.hostname);
+    if (request.clock_stepped_back) json.set("clock_stepped_back", true);
+    if (request.invite.empty()) return SecretBytes(json.dump());
+
+    // The invite is put into the text by hand: a Json value would leave copies behind in memory.
+    // It is a token of base64url characters (parse_invite checks), so it needs no escapes.
+    const std::string rest = json.dump();
+    static constexpr std::string_view opening = R"({"invite":")";
+    static constexpr std::string_view closing = R"(",)";
+    SecretBytes text(opening.size() + request.invite.size() + closing.size() + rest.size() - 1);
+    auto out = text.writable().begin();
+    out = std::ranges::copy(as_bytes(opening), out).out;
+    out = std::ranges::copy(request.invite.view(), out).out;
+    out = std::ranges::copy(as_bytes(closing), out).out;
+    std::ranges::copy(as_bytes(rest).subspan(1), out);
+    return text;
+}
+
+Result<NodeRequest> parse_node_request(std::string_view text) {
+    const auto json = TRY(Json::parse(text, {.bytes = request_body_limit}));
+    const JsonReader in(json, "request");
+    TRY(in.number("version", 1, 1));
+    NodeRequest request;
+    request.invite = SecretBytes(TRY(in.optional_string("invite", invite_limit)).value_or(""));
+    request.hostname = TRY(in.optional_string("hostname", hostname_limit)).value_or("");
+    if (!request.hostname.empty() && !parse_host_name(request.hostname))
+        return in.bad("hostname", "is not a host name");
+    request.boot_id = TRY(in.string("boot_id", boot_id_size));
+    if (!is_boot_id(request.boot_id)) return in.bad("boot_id", "is not 32 hexadecimal digits");
+    request.agent = printable(TRY(in.optional_string("agent", agent_limit)).value_or(""));
+    request.clock_stepped_back = TRY(in.boolean("clock_stepped_back", false));
+    return request;
+}
+
+// --- the answer ---
+
+static Json peer_to_json(const MeshPeer& peer) {
+    Json json{Json::Object{}};
+    json.set("public_key", peer.key.base64());
+    json.set("role", name_of(peer.role));
+    json.set("overlay_address", peer.overlay_address.text());
+    Json endpoints{Json::Array{}};
+    for (const auto& endpoint : peer.endpoints) endpoints.push(endpoint.text());
+    json.set("endpoints", std::move(endpoints));
+    if (peer.keepalive_seconds != 0) json.set("keepalive_seconds", int{peer.keepalive_seconds});
+    if (!peer.attestation.empty()) json.set("attestation", to_base64(peer.attestation));
+    return json;
+}
+
+static Result<PublicKey> read_key(const JsonReader& in, std::string_view name) {
+    auto key = PublicKey::from_base64(TRY(in.string(name, base64_size(key_size))));
+    if (!key) return in.bad(name, "is not a WireGuard key");
+    return *key;
+}
+
+static Result<Bytes> read_bytes(const JsonReader& in, std::string_view name, std::size_t limit) {
+    auto bytes =
+        from_base64(TRY(in.optional_string(name, base64_size(limit))).value_or(std::string{}));
+    if (!bytes) return in.bad(name, "is not base64");
+    return std::move(*bytes);
+}
+
+static Result<IpAddress> read_overlay_address(const JsonReader& in) {
+    auto address = IpAddress::parse(TRY(in.string("overlay_address", 39)));
+    if (!address || address->is_v4()) return in.bad("overlay_address", "is not an IPv6 address");
+    return *address;
+}
+
+static Result<Role> read_role(const JsonReader& in) {
+    auto role = role_from(TRY(in.string("role", 16)));
+    if (!role) return in.bad("role", "is unknown");
+    return *role;
+}
+
+Json to_json(const MeshPeer& peer) { return peer_to_json(peer); }
+
+Result<MeshPeer> mesh_peer_from(const Json& json, const std::string& where) {
+    const JsonReader in(json, where);
+    MeshPeer peer;
+    peer.key = TRY(read_key(in, "public_key"));
+    peer.role = TRY(read_role(in));
+    peer.overlay_address = TRY(read_overlay_address(in));
+    for (const Json& item : *TRY(in.array("endpoints", endpoints_limit))) {
+        const auto* text = item.string();
+        auto endpoint = text ? Endpoint::parse(*text) : std::nullopt;
+        if (!endpoint) return in.bad("endpoints", "holds something that is not ADDRESS:PORT");
+        peer.endpoints.push_back(*endpoint);
+    }
+    peer.keepalive_seconds = static_cast<std::uint16_t>(
+        TRY(in.optional_number("keepalive_seconds", 0, UINT16_MAX)).value_or(0));
+    peer.attestation = TRY(read_bytes(in, "attestation", attestation_size));
+    return peer;
+}
+
+std::string to_json_text(const MembershipAnswer& answer) {
+    Json node{Json::Object{}};
+    node.set("public_key", answer.node.base64());
+    node.set("overlay_address", answer.overlay_address.text());
+    node.set("role", name_of(answer.role));
+    if (!answer.hostname.empty()) node.set("hostname", answer.hostname);
+    node.set("attestation", to_base64(answer.attestation));
+
+    Json org{Json::Object{}};
+    org.set("prefix", answer.prefix.text());
+    org.set("domain", answer.domain);
+    Json signers{Json::Array{}};
+    for (const auto& signer : answer.signers) signers.push(to_base64(signer));
+    org.set("signers", std::move(signers));
+
+    Json peers{Json::Array{}};
+    for (const auto& peer : answer.peers) peers.push(peer_to_json(peer));
+
+    Json json{Json::Object{}};
+    json.set("version", 1);
+    json.set("time", std::int64_t{answer.time.time_since_epoch().count()});
+    json.set("node", std::move(node));
+    json.set("org", std::move(org));
+    json.set("peers", std::move(peers));
+    return json.dump();
+}
+
+Result<MembershipAnswer> parse_membership_answer(std::string_view text) {
+    const auto json = TRY(Json::parse(text, {.bytes = http_answer_limit}));
+    const JsonReader in(json, "answer");
+    TRY(in.number("version", 1, 1));
+    MembershipAnswer answer;
+    answer.time = WallTime{std::chrono::seconds{TRY(in.number("time", 0, latest_time))}};
+
+    const JsonReader node(*TRY(in.object("node")), "node");
+    answer.node = TRY(read_key(node, "public_key"));
+    answer.overlay_address = TRY(read_overlay_address(node));
+    answer.role = TRY(read_role(node));
+    answer.hostname = TRY(node.optional_string("hostname", hostname_limit)).value_or("");
+    if (!answer.hostname.empty() && !parse_host_name(answer.hostname))
+        return node.bad("hostname", "is not a host name");
+    answer.attestation = TRY(read_bytes(node, "attestation", attestation_size));
+
+    const JsonReader org(*TRY(in.object("org")), "org");
+    auto prefix = OrgPrefix::parse(TRY(org.string("prefix", 43)));
+    if (!prefix) return org.bad("prefix", "is not fd../48");
+    answer.prefix = *prefix;
+    answer.domain = TRY(org.optional_string("domain", hostname_limit)).value_or("");
+    if (!answer.domain.empty() && !parse_host_name(answer.domain))
+        return org.bad("domain", "is not a domain name");
+    for (const Json& item : *TRY(org.array("signers", signers_limit))) {
+        const auto* encoded = item.string();
+        auto der = encoded && encoded->size() <= base64_size(certificate_limit)
+                       ? from_base64(*encoded)
+                       : std::nullopt;
+        if (!der || der->empty()) return org.bad("signers", "holds something that is no certificate");
+        answer.signers.push_back(std::move(*der));
+    }
+
+    const auto* peers = TRY(in.array("peers", answer_peers_limit));
+    for (std::size_t i = 0; i < peers->size(); ++i)
+        answer.peers.push_back(
+            TRY(mesh_peer_from((*peers)[i], "peers[" + std::to_string(i) + "]")));
+    return answer;
+}
+
+// --- refusals ---
+
+struct RefusalName {
+    RefusalCode code;
+    int status;
+    std::string_view name;
+};
+
+static constexpr std::array refusal_names = {
+    RefusalName{RefusalCode::ProofInvalid, 401, "proof-invalid"},
+    RefusalName{RefusalCode::InviteInvalid, 401, "invite-invalid"},
+    RefusalName{RefusalCode::UnknownNode, 401, "unknown-node"},
+    RefusalName{RefusalCode::Revoked, 403, "revoked"},
+    RefusalName{RefusalCode::AddressTaken, 409, "address-taken"},
+    RefusalName{RefusalCode::ApprovalPending, 202, "approval-pending"},
+    RefusalName{RefusalCode::Busy, 503, "busy"},
+    RefusalName{RefusalCode::BadRequest, 400, "bad-request"},
+};
+
+static const RefusalName& entry_of(RefusalCode code) {
+    return *std::ranges::find(refusal_names, code, &RefusalName::code);
+}
+
+int status_of(RefusalCode code) { return entry_of(code).status; }
+std::string_view name_of(RefusalCode code) { return entry_of(code).name; }
+
+std::string to_json_text(const Refusal& refusal) {
+    Json json{Json::Object{}};
+    json.set("error", name_of(refusal.code));
+    json.set("message", refusal.message);
+    return json.dump();
+}
+
+// The status alone decides what kind of refusal it is; the body may only say which of that kind.
+static RefusalCode code_of(int status, std::string_view name) {
+    for (const auto& entry : refusal_names)
+        if (entry.status == status && entry.name == name) return entry.code;
+    if (status == 429) return RefusalCode::Busy;
+    for (const auto& entry : refusal_names)
+        if (entry.status == status) return entry.code;
+    return RefusalCode::BadRequest;
+}
+
+Refusal parse_refusal(int status, std::string_view text) {
+    std::string name;
+    std::string message = "the gateway answered with HTTP status " + std::to_string(status);
+    if (auto json = Json::parse(text, {.bytes = request_body_limit})) {
+        const JsonReader in(*json, "refusal");
+        if (auto value = in.optional_string("error", 64)) name = value->value_or("");
+        if (auto value = in.optional_string("message", message_limit); value && *value)
+            message = printable(**value, message_limit);
+    }
+    return {code_of(status, name), std::move(message)};
+}
+
+}  // namespace fortros
