@@ -6,6 +6,7 @@
 # KIND `dir`: ROOT is a Debian 13 root. KIND `host`: the host itself is one. Every mount exists only
 # in our private mount namespace, so removing the root's folder from outside never reaches the host.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin # an ordinary user does not have these
 
 kind=$1 root=$2 project=$3 net=$4 writable=$5
 shift 5
@@ -36,6 +37,10 @@ else
 fi
 
 mount --rbind "$project" "$root/fortros"
+# The project was just mounted with the mount that makes its build/root a root: not wanted in there.
+case $root in
+    "$project"/*) umount "$root/fortros/${root#"$project"/}" ;;
+esac
 mount --rbind /dev "$root/dev"
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc" ||
     fail "a fresh /proc is refused here (a container with a masked /proc?): run as root on the machine itself"

@@ -129,8 +129,8 @@ update_root() {
         set -e
         export DEBIAN_FRONTEND=noninteractive
         dpkg --configure -a
-        apt-get -q -o APT::Sandbox::User=root update
-        apt-get -qy -o APT::Sandbox::User=root install --no-install-recommends "$@"
+        apt-get -qq -o APT::Sandbox::User=root update
+        apt-get -qqy -o APT::Sandbox::User=root install --no-install-recommends "$@"
     ' sh "${packages[@]}" >&2 || die "the difference could not be installed: see above; run again, or remove $ROOT_DIR"
     finish_root "$ROOT_DIR"
 }
