@@ -1,0 +1,259 @@
+// The boot as a pure machine: nine stages from settings to hand-off. It is told what happened and
+// answers with what to do next; it never touches a socket, a file or a clock, so that a whole boot
+// runs in a test, in virtual time. The shell (shell.h) performs the actions.
+//
+//   1 settings   2 clock            read by main before the machine starts
+//   3 links         BringUpLinks ─▶ LinkUsable
+//   4 discover      Lookup, Connect ─▶ LookupDone, AttemptFailed        ◀─┐ next candidate, or
+//   5 authenticate                  ─▶ Authenticated                      │ a new round after
+//   6 enrol         (SaveState, StoreKey), Send ─▶ Answered             ──┘ the backoff
+//   7 wireguard     ApplyOverlay, AwaitHandshake ─▶ OverlayApplied, HandshakeAnswered
+//   8 remember      SaveState ─▶ StateSaved
+//   9 hand off      WriteHandOff ─▶ HandOffWritten, Finish
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "core/clock_rule.h"
+#include "core/discovery.h"
+#include "core/enrolment.h"
+#include "core/exit_status.h"
+#include "core/gateway_identity.h"
+#include "core/handoff.h"
+#include "core/http.h"
+#include "core/overlay_plan.h"
+#include "core/settings.h"
+#include "core/state.h"
+
+namespace fortros {
+
+// A moment on both clocks.
+struct Now {
+    Instant instant;
+    WallTime wall;
+};
+
+// --- what the machine wants done ---
+
+struct Report {
+    LogEntry entry;
+};
+struct BringUpLinks {};
+struct Connect {
+    Discovery::Id id;
+    Endpoint endpoint;
+};
+struct Disconnect {
+    Discovery::Id id;
+};
+struct Send {
+    Discovery::Id id;
+    SecretBytes bytes;
+};
+struct StoreKey {
+    PrivateKey key;
+};
+struct SetClock {
+    WallTime time;
+};
+struct ApplyOverlay {
+    OverlayPlan plan;
+    PrivateKey key;
+};
+struct AwaitHandshake {
+    std::string interface;
+    PublicKey peer;
+    IpAddress address;  // the peer's, in the overlay: a packet to it starts the handshake
+};
+struct TakeDownOverlay {};
+struct SaveState {
+    NodeState state;
+};
+struct WriteHandOff {
+    HandOff hand_off;
+};
+struct Finish {
+    ExitStatus status;
+};
+
+using BootAction =
+    std::variant<Report, BringUpLinks, Discovery::Lookup, Discovery::CancelLookup, Connect,
+                 Disconnect, Send, StoreKey, SetClock, ApplyOverlay, AwaitHandshake,
+                 TakeDownOverlay, SaveState, WriteHandOff, Finish>;
+
+// --- what it is told ---
+
+// A link works, or what is known of it has changed.
+struct LinkUsable {
+    UplinkHandOff link;
+};
+// Why no link works so far, in words; told again whenever it changes.
+struct LinkTrouble {
+    std::string why;
+};
+struct LookupDone {
+    Discovery::Id id;
+    Result<std::vector<IpAddress>> addresses;
+};
+struct Authenticated {
+    Discovery::Id id;
+    GatewayIdentity gateway;
+};
+struct AttemptFailed {
+    Discovery::Id id;
+    Error error;
+};
+struct Answered {
+    Discovery::Id id;
+    HttpAnswer answer;
+};
+struct KeyStored {
+    Status status;
+};
+struct OverlayApplied {
+    Result<std::vector<InterfaceHandOff>> interfaces;
+};
+struct HandshakeAnswered {};
+struct StateSaved {
+    Status status;
+};
+struct HandOffWritten {
+    Status status;
+};
+// The machine's deadline has come.
+struct Tick {};
+
+using BootEvent = std::variant<LinkUsable, LinkTrouble, LookupDone, Authenticated, AttemptFailed,
+                               Answered, KeyStored, OverlayApplied, HandshakeAnswered, StateSaved,
+                               HandOffWritten, Tick>;
+
+// --- what main has read before the machine starts ---
+
+struct BootInputs {
+    Settings settings;
+    ClockVerdict clock;
+    bool clock_changed = false;              // the floor was put on the system clock
+    std::optional<PrivateKey> key{};         // absent: not made yet
+    std::optional<NodeState> state{};        // absent: none, or not sound
+    SecretBytes invite{};                    // empty: none
+    std::string boot_id{};
+    std::string agent{};                     // name and version
+    Duration settings_took{};
+    Duration clock_took{};
+};
+
+class Boot {
+public:
+    // `random` and `verifier` must outlive the machine.
+    Boot(BootInputs inputs, Random& random, const SignerVerifier& verifier);
+
+    std::vector<BootAction> start(Now now);
+    std::vector<BootAction> step(BootEvent event, Now now);
+    // When Tick is due; nothing after Finish.
+    std::optional<Instant> deadline() const;
+
+private:
+    enum class Phase { Links, Discovering, Enrolling, Applying, Handshaking, Remembering,
+                       HandingOff, Waiting, Done };
+    enum class Stage { Settings = 1, Clock, Links, Discover, Authenticate, Enrol, WireGuard,
+                       Remember, HandOff };
+
+    // The conversation with a gateway that has authenticated itself.
+    struct Conversation {
+        Discovery::Id id = 0;
+        Candidate candidate;
+        Instant began{};
+        GatewayIdentity gateway;
+        std::optional<PendingRequest> pending{};
+    };
+
+    // boot.cc: the events
+    void on(LinkUsable event);
+    void on(LinkTrouble event);
+    void on(LookupDone event);
+    void on(Authenticated event);
+    void on(AttemptFailed event);
+    void on(Answered event);
+    void on(KeyStored event);
+    void on(OverlayApplied event);
+    void on(HandshakeAnswered event);
+    void on(StateSaved event);
+    void on(HandOffWritten event);
+    void on(Tick event);
+
+    // boot_discovery.cc: stages 3 to 5
+    bool check_policy();
+    void start_round();
+    void perform(std::vector<Discovery::Action> actions);
+    void give_up(const Discovery::GaveUp& what);
+    void round_failed();
+    std::vector<IpAddress> dhcp_resolvers() const;
+    std::vector<Endpoint> cached_gateways() const;
+
+    // boot_enrolment.cc: stage 6
+    bool is_enrolled() const;
+    void prepare_key();
+    void make_key();
+    void send_request();
+    void joined(Joined joined);
+    void not_yet(const NotYet& answer);
+    void rejected(const Rejected& answer);
+    void remember_revocation();
+    void conversation_failed(Error error);
+
+    // boot.cc: stages 7 to 9
+    void hand_off();
+    void finish(ExitStatus status, std::string why);
+    NodeState state_to_remember() const;
+    HandOff make_hand_off() const;
+
+    void emit(BootAction action) { m_actions.push_back(std::move(action)); }
+    void report_stage(Stage stage, std::string message, Duration took,
+                      std::vector<LogField> fields = {});
+    void warn(std::string event, std::string message, std::vector<LogField> fields = {});
+
+    BootInputs m_in;
+    Random& m_random;
+    const SignerVerifier& m_verifier;
+
+    Phase m_phase = Phase::Links;
+    Now m_now{};
+    std::vector<BootAction> m_actions;
+
+    Instant m_started{};
+    Instant m_stage_began{};
+    std::optional<Instant> m_phase_deadline;
+    std::vector<StageTiming> m_timeline;
+
+    SourceSet m_sources;           // the effective policy
+    bool m_policy_lost = false;    // a key without its state
+    std::vector<UplinkHandOff> m_links;
+    std::string m_link_trouble;
+
+    std::optional<Discovery> m_discovery;
+    Discovery::Id m_next_id = 1;
+    std::vector<std::pair<Discovery::Id, Instant>> m_attempts;  // when each began
+    unsigned m_rounds = 0;
+    Duration m_retry_after{};      // the longest that a gateway asked for in this round
+    ExitStatus m_cause = ExitStatus::NoGateway;  // the most telling failure so far
+    std::string m_cause_text = "no gateway authenticated itself in time";
+
+    std::optional<PublicKey> m_public_key;
+    bool m_enroll_again = false;   // the gateway does not know this enrolled node: use the invite
+    bool m_key_is_stored = false;
+    unsigned m_keys_made = 0;
+    std::optional<Conversation> m_conversation;
+    std::optional<Joined> m_joined;
+    std::vector<InterfaceHandOff> m_interfaces;
+    bool m_handshake_answered = false;
+};
+
+}  // namespace fortros

@@ -1,0 +1,223 @@
+// Stages 3 to 5 of the boot: from links to a gateway that has authenticated itself, in rounds with
+// a jittered, growing pause between them.
+#include <algorithm>
+
+#include "base/text.h"
+#include "preboot/boot.h"
+
+namespace fortros {
+
+// What a node may use follows from the image's file, from what it remembers, and from nothing else.
+// A key whose state is gone gets the narrowest policy: an attacker who can delete a variable must
+// not be able to widen what the node asks of the network.
+bool Boot::check_policy() {
+    m_sources = m_in.settings.sources;
+    const bool memory = m_in.settings.state_store.kind != StoreKind::Ephemeral;
+    if (m_in.key) {
+        auto key = crypto::public_key_of(*m_in.key);
+        if (!key) {
+            finish(ExitStatus::KeyStoreFailed, key.error().text());
+            return false;
+        }
+        m_public_key = *key;
+        m_key_is_stored = true;
+        if (memory && (!m_in.state || m_in.state->node != *key)) {
+            m_policy_lost = true;
+            m_sources = m_sources & SourceSet::only(Source::Cached);
+            m_cause = ExitStatus::PolicyLost;
+            m_cause_text = "the node has a key but has lost its state, so only cached and "
+                           "baked-in addresses may be used";
+            warn("policy-lost", m_cause_text);
+        }
+    }
+    if (m_in.state && m_in.state->policy) m_sources = m_sources & *m_in.state->policy;
+    if (m_in.state && m_in.state->revoked)
+        warn("revoked", "a gateway has revoked this node before; asking again");
+    const bool nothing_cached = cached_gateways().empty();
+    if (m_sources.empty() || (m_sources == SourceSet::only(Source::Cached) && nothing_cached)) {
+        finish(m_policy_lost ? ExitStatus::PolicyLost : ExitStatus::NoGateway,
+               "policy leaves no source that could name a gateway (allowed: '" +
+                   m_sources.text() + "', cached addresses: " +
+                   (nothing_cached ? "none" : "some") + ")");
+        return false;
+    }
+    if (!is_enrolled() && m_in.invite.empty()) {
+        finish(ExitStatus::InviteMissing, "the node is not enrolled, and there is no invite in " +
+                                              m_in.settings.invite_file);
+        return false;
+    }
+    return true;
+}
+
+// --- stage 3: links ---
+
+void Boot::on(LinkTrouble event) { m_link_trouble = std::move(event.why); }
+
+void Boot::on(LinkUsable event) {
+    const auto known = std::ranges::find(m_links, event.link.ifindex, &UplinkHandOff::ifindex);
+    const std::string line = event.link.name + " " +
+                             (event.link.addresses.empty() ? "" : event.link.addresses[0].text());
+    if (known != m_links.end())
+        *known = std::move(event.link);
+    else
+        m_links.push_back(std::move(event.link));
+    if (m_phase == Phase::Links) {
+        report_stage(Stage::Links, line, m_now.instant - m_stage_began,
+                     {{"interface", m_links.front().name}});
+        start_round();
+    } else if (m_phase == Phase::Waiting && m_retry_after == Duration{}) {
+        start_round();  // a link that came or changed is the best reason to try at once
+    }
+}
+
+// --- stage 4: discover ---
+
+std::vector<Endpoint> Boot::cached_gateways() const {
+    std::vector<Endpoint> endpoints;
+    if (m_in.state) endpoints = m_in.state->gateways;
+    for (const auto& endpoint : m_in.settings.gateways)
+        if (!std::ranges::contains(endpoints, endpoint)) endpoints.push_back(endpoint);
+    return endpoints;
+}
+
+std::vector<IpAddress> Boot::dhcp_resolvers() const {
+    std::vector<IpAddress> resolvers;
+    for (const auto& link : m_links)
+        for (const auto& resolver : link.resolvers)
+            if (!std::ranges::contains(resolvers, resolver)) resolvers.push_back(resolver);
+    return resolvers;
+}
+
+void Boot::start_round() {
+    ++m_rounds;
+    m_phase = Phase::Discovering;
+    m_phase_deadline.reset();
+    m_retry_after = {};
+    m_attempts.clear();
+    m_conversation.reset();
+    m_discovery.emplace(
+        DiscoveryPlan{
+            .sources = m_sources,
+            .cached = cached_gateways(),
+            .public_resolvers = m_in.settings.public_resolvers,
+            .dhcp_resolvers = dhcp_resolvers(),
+            .gateway_name = m_in.settings.gateway_name,
+            .port = m_in.settings.port,
+            .lookup_timeout = m_in.settings.lookup_timeout,
+            .attempt_timeout = m_in.settings.attempt_timeout,
+        },
+        m_next_id);
+    perform(m_discovery->start(m_now.instant));
+}
+
+void Boot::perform(std::vector<Discovery::Action> actions) {
+    bool exhausted = false;
+    for (auto& action : actions) {
+        if (auto* lookup = std::get_if<Discovery::Lookup>(&action)) {
+            emit(std::move(*lookup));
+        } else if (auto* cancelled = std::get_if<Discovery::CancelLookup>(&action)) {
+            emit(*cancelled);
+        } else if (auto* attempt = std::get_if<Discovery::Attempt>(&action)) {
+            m_attempts.emplace_back(attempt->id, m_now.instant);
+            emit(Connect{attempt->id, attempt->candidate.endpoint});
+        } else if (auto* stopped = std::get_if<Discovery::CancelAttempt>(&action)) {
+            emit(Disconnect{stopped->id});
+        } else if (auto* gave_up = std::get_if<Discovery::GaveUp>(&action)) {
+            give_up(*gave_up);
+        } else {
+            exhausted = true;
+        }
+    }
+    m_next_id = m_discovery->next_id();
+    if (exhausted) round_failed();
+}
+
+// How much a failure tells: the exit status is that of the most telling one.
+static int weight_of(ExitStatus status) {
+    switch (status) {
+        case ExitStatus::NoGateway: return 0;
+        case ExitStatus::PolicyLost: return 1;
+        case ExitStatus::GatewayBusy: return 2;
+        case ExitStatus::GatewayUntrusted: return 3;
+        case ExitStatus::ApprovalPending: return 4;
+        default: return 5;
+    }
+}
+
+void Boot::give_up(const Discovery::GaveUp& what) {
+    const std::string who = std::string(name_of(what.source)) +
+                            (what.endpoint ? " " + what.endpoint->text() : "");
+    const std::string line = who + ": " + what.error.text();
+    warn("gave-up", line, {{"source", std::string(name_of(what.source))},
+                           {"error", std::string(name_of(what.error.code))}});
+    ExitStatus cause = ExitStatus::NoGateway;
+    if (what.error.code == ErrorCode::Untrusted) cause = ExitStatus::GatewayUntrusted;
+    if (what.error.code == ErrorCode::Busy) cause = ExitStatus::GatewayBusy;
+    if (what.error.code == ErrorCode::Refused) cause = ExitStatus::Refused;
+    if (weight_of(cause) > weight_of(m_cause) || (m_cause == cause && m_rounds <= 1)) {
+        m_cause = cause;
+        m_cause_text = line;
+    }
+}
+
+// Half of the pause is fixed and half is chance, so that nodes that lost power together do not
+// come back together.
+static Duration jittered(Duration pause, Random& random) {
+    return pause / 2 + Duration{static_cast<std::int64_t>(
+                           random.unit() * static_cast<double>(pause.count()) / 2)};
+}
+
+void Boot::round_failed() {
+    Duration pause = m_in.settings.retry_min;
+    for (unsigned i = 1; i < m_rounds && pause < m_in.settings.retry_max; ++i) pause *= 2;
+    pause = jittered(std::min(pause, m_in.settings.retry_max), m_random);
+    // A gateway that asks for patience gets it, and a little more, so that not all come at once.
+    if (m_retry_after != Duration{})
+        pause = std::max(pause, m_retry_after + jittered(m_retry_after, m_random) / 5);
+    m_phase = Phase::Waiting;
+    m_phase_deadline = m_now.instant + pause;
+    emit(Report{{.level = Level::Notice,
+                 .event = "round-failed",
+                 .message = "no gateway yet; trying again in " + to_text(pause),
+                 .fields = {{"round", std::int64_t{m_rounds}}}}});
+}
+
+void Boot::on(LookupDone event) {
+    if (m_phase == Phase::Discovering)
+        perform(m_discovery->looked_up(event.id, std::move(event.addresses), m_now.instant));
+}
+
+void Boot::on(AttemptFailed event) {
+    if (m_conversation && event.id == m_conversation->id && m_phase == Phase::Enrolling)
+        return conversation_failed(std::move(event.error));
+    if (m_phase == Phase::Discovering)
+        perform(m_discovery->attempt_failed(event.id, std::move(event.error), m_now.instant));
+}
+
+// --- stage 5: authenticate ---
+
+void Boot::on(Authenticated event) {
+    if (m_phase != Phase::Discovering) return emit(Disconnect{event.id});
+    const auto candidate = m_discovery->candidate_of(event.id);
+    if (!candidate) return emit(Disconnect{event.id});
+    m_discovery->attempt_authenticated(event.id);
+    const auto attempt = std::ranges::find(m_attempts, event.id, &decltype(m_attempts)::value_type::first);
+    const Instant began = attempt->second;
+    const std::string where =
+        candidate->endpoint.text() + " via " + std::string(name_of(candidate->source));
+    const std::vector<LogField> fields = {{"endpoint", candidate->endpoint.text()},
+                                          {"source", std::string(name_of(candidate->source))}};
+    report_stage(Stage::Discover, where, began - m_stage_began, fields);
+    report_stage(Stage::Authenticate, m_in.settings.gateway_name, m_now.instant - began, fields);
+    m_conversation = Conversation{
+        .id = event.id,
+        .candidate = *candidate,
+        .began = began,
+        .gateway = std::move(event.gateway),
+    };
+    m_phase = Phase::Enrolling;
+    m_phase_deadline = m_now.instant + m_in.settings.attempt_timeout;
+    prepare_key();
+}
+
+}  // namespace fortros

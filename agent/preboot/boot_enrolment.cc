@@ -1,0 +1,163 @@
+// Stage 6 of the boot: the node's key, the one request, and what its answer means.
+#include "base/text.h"
+#include "core/crypto.h"
+#include "preboot/boot.h"
+
+namespace fortros {
+
+// An org with so many taken addresses does not exist; a gateway that says so is broken.
+static constexpr unsigned keys_limit = 3;
+
+// A key without any state counts as enrolled: it was, or it belongs to a node whose state is not
+// kept. If the gateway does not know it, the invite is still there.
+bool Boot::is_enrolled() const {
+    if (!m_in.key || m_enroll_again) return false;
+    if (!m_in.state || m_policy_lost) return true;
+    return m_in.state->enrolled;
+}
+
+void Boot::prepare_key() {
+    if (m_in.key) return send_request();
+    make_key();
+}
+
+// The order that no power cut can spoil: the state says that an enrolment has begun, then the key
+// is stored and read back, and only then is the invite sent.
+void Boot::make_key() {
+    ++m_keys_made;
+    m_in.key = crypto::make_private_key(m_random);
+    auto public_key = crypto::public_key_of(*m_in.key);
+    if (!public_key) return finish(ExitStatus::KeyStoreFailed, public_key.error().text());
+    m_public_key = *public_key;
+    if (m_in.settings.key_store.kind == StoreKind::Ephemeral) return send_request();
+    NodeState begun = m_in.state.value_or(NodeState{});
+    begun.node = *m_public_key;
+    begun.enrolled = false;
+    m_in.state = begun;
+    emit(SaveState{std::move(begun)});
+}
+
+void Boot::on(KeyStored event) {
+    if (m_phase != Phase::Enrolling) return;
+    if (!event.status)
+        return finish(ExitStatus::KeyStoreFailed, "the node's key cannot be stored, so nothing was "
+                                                  "sent: " + event.status.error().text());
+    send_request();
+}
+
+void Boot::send_request() {
+    NodeRequest body;
+    if (!is_enrolled()) body.invite = SecretBytes(m_in.invite.view());
+    body.hostname = m_in.settings.hostname;
+    body.boot_id = m_in.boot_id;
+    body.agent = m_in.agent;
+    auto pending = make_request(*m_in.key, *m_public_key, m_conversation->gateway,
+                                m_in.settings.gateway_name, body);
+    if (!pending) return conversation_failed(std::move(pending).error());
+    m_conversation->pending = std::move(*pending);
+    // The answer has its own time: storing a key in a slow flash must not eat it up.
+    m_phase_deadline = m_now.instant + m_in.settings.attempt_timeout;
+    emit(Send{m_conversation->id, serialize(m_conversation->pending->request)});
+}
+
+void Boot::on(Answered event) {
+    if (m_phase != Phase::Enrolling || !m_conversation || event.id != m_conversation->id ||
+        !m_conversation->pending)
+        return;
+    JudgeContext context{
+        .node = *m_public_key,
+        .gateway = m_conversation->gateway.wireguard_key,
+        .prefix = m_in.settings.prefix,
+        .now = m_now.wall,
+        .chain_not_before = m_conversation->gateway.newest_not_before,
+        .chain_not_after = m_conversation->gateway.earliest_not_after,
+    };
+    if (!context.prefix && m_in.state && m_in.state->enrolled) context.prefix = m_in.state->prefix;
+    auto verdict = judge_answer(event.answer, *m_conversation->pending, context, m_verifier);
+    if (!verdict) return conversation_failed(std::move(verdict).error());
+    emit(Disconnect{m_conversation->id});
+    if (auto* success = std::get_if<Joined>(&*verdict)) return joined(std::move(*success));
+    if (auto* later = std::get_if<NotYet>(&*verdict)) return not_yet(*later);
+    rejected(std::get<Rejected>(*verdict));
+}
+
+void Boot::joined(Joined joined) {
+    const MembershipAnswer& answer = joined.answer;
+    const bool enrolled_now = m_conversation->pending->request.target == enroll_target;
+    report_stage(Stage::Enrol,
+                 std::string(enrolled_now ? "enrolled as " : "joined as ") +
+                     answer.overlay_address.text(),
+                 m_now.instant - m_stage_began,
+                 {{"overlay_address", answer.overlay_address.text()},
+                  {"public_key", answer.node.base64()},
+                  {"first_time", enrolled_now}});
+    // The gateway's time is proved, and lies between the dates of its chain; the RTC is not.
+    if (!m_in.clock.trusted) emit(SetClock{answer.time});
+    const auto plan = make_overlay_plan(
+        answer.prefix, answer.overlay_address, answer.peers,
+        {.listen_port = m_in.settings.listen_port, .mtu = m_in.settings.mtu});
+    m_joined = std::move(joined);
+    m_phase = Phase::Applying;
+    m_phase_deadline.reset();
+    emit(ApplyOverlay{plan, m_in.key->duplicate()});
+}
+
+void Boot::not_yet(const NotYet& answer) {
+    const bool waiting = answer.refusal.code == RefusalCode::ApprovalPending;
+    if (answer.retry_after_seconds)
+        m_retry_after =
+            std::max<Duration>(m_retry_after, std::chrono::seconds{*answer.retry_after_seconds});
+    if (waiting) {
+        m_cause = ExitStatus::ApprovalPending;
+        m_cause_text = "waiting for an administrator to approve " + m_public_key->base64();
+    }
+    conversation_failed({ErrorCode::Busy, answer.refusal.message});
+}
+
+void Boot::rejected(const Rejected& answer) {
+    const Refusal& refusal = answer.refusal;
+    switch (refusal.code) {
+        case RefusalCode::Revoked:
+            remember_revocation();
+            emit(TakeDownOverlay{});
+            return finish(ExitStatus::Revoked,
+                          "the organisation has revoked this node: " + refusal.message);
+        case RefusalCode::AddressTaken:
+            if (!is_enrolled() && m_keys_made < keys_limit) {
+                warn("address-taken", "the overlay address is taken; making a new key");
+                m_in.key.reset();
+                return start_round();
+            }
+            break;
+        case RefusalCode::UnknownNode:
+            if (!m_in.invite.empty() && !m_enroll_again) {
+                warn("unknown-node", "the gateway does not know this node; using the invite");
+                m_enroll_again = true;
+                return start_round();
+            }
+            break;
+        case RefusalCode::BadRequest:
+            return conversation_failed({ErrorCode::Refused, refusal.message});
+        default: break;
+    }
+    finish(ExitStatus::Refused, std::string(name_of(refusal.code)) + ": " + refusal.message);
+}
+
+// Deletes nothing: one gateway that errs must not be able to end a fleet.
+void Boot::remember_revocation() {
+    if (!m_in.state) return;
+    m_in.state->revoked = true;
+    emit(SaveState{*m_in.state});
+}
+
+// This gateway is of no use in this round; perhaps the next candidate is.
+void Boot::conversation_failed(Error error) {
+    const Discovery::Id id = m_conversation->id;
+    emit(Disconnect{id});
+    m_conversation.reset();
+    m_phase = Phase::Discovering;
+    m_phase_deadline.reset();
+    perform(m_discovery->attempt_failed(id, std::move(error), m_now.instant));
+}
+
+}  // namespace fortros
