@@ -1,6 +1,6 @@
 // JSON (RFC 8259) from strangers and for strangers: a small value, a parser with bounds on size,
 // depth and count, and a writer. Duplicate keys and numbers that are not whole are refused: nothing
-// in our formats needs them.
+// in our formats needs them. An error never repeats the text: it may hold an invite.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,7 @@ struct JsonLimits {
     std::size_t bytes = std::size_t{256} * 1024;
     std::size_t depth = 8;
     std::size_t values = 32768;  // values of every kind, all together
+    std::size_t members = 256;   // of one object
 };
 
 class Json {
@@ -50,11 +51,13 @@ public:
     // The member of an object, or null if there is none (or this is no object).
     const Json* find(std::string_view key) const;
 
-    // Appends a member or an element; null becomes an object or an array first.
+    // Appends a member or an element, and gives *this back; null becomes an object or an array
+    // first. A key must be new: set() does not look.
     Json& set(std::string_view key, Json value);
     Json& push(Json value);
 
-    // One line without blanks; `indent` > 0 for people.
+    // One line without blanks; `indent` > 0 for people. Always valid: bytes in a string that are not
+    // UTF-8 become U+FFFD.
     std::string dump(int indent = 0) const;
 
     bool operator==(const Json&) const = default;
@@ -66,11 +69,13 @@ private:
 };
 
 // Reads the members of one object and says by name what is missing or of the wrong kind. Unknown
-// members are ignored, so that a newer peer may say more.
+// members are ignored, so that a newer peer may say more; null is as good as absent. The object must
+// outlive the reader.
 class JsonReader {
 public:
     // `where` names the object in error messages: "answer", "peers[3]".
-    JsonReader(const Json& object, std::string where) : m_object(object), m_where(std::move(where)) {}
+    JsonReader(const Json& object, std::string where)
+        : m_object(object), m_where(std::move(where)) {}
 
     Result<std::string> string(std::string_view key, std::size_t limit) const;
     Result<std::optional<std::string>> optional_string(std::string_view key,
