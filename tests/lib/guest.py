@@ -13,34 +13,15 @@ The guest's network is what the caller gives it as `nics`; by default none. Two 
     with together(a, b): ...  # each has eth0, down and without an address
 """
 
-import base64
 import contextlib
-import dataclasses
 import pathlib
-import shlex
 import tempfile
-import threading
 
-from lib import cpio, qemu, sysroot
+from lib import commands, cpio, qemu, sysroot
+from lib.commands import CommandFailed, Commands  # CommandFailed for our users
 
 INIT = pathlib.Path(__file__).with_name("guest-init.sh")
-READY = "ready"
 BOOT_TIMEOUT_S = 90
-COMMAND_TIMEOUT_S = 60
-ANSWER_SLACK_S = 30  # the guest itself ends a command in time; we give up later than it
-PUT_CHUNK = 48 * 1024
-
-
-@dataclasses.dataclass(frozen=True)
-class Completed:
-    command: str
-    status: int
-    stdout: str
-    stderr: str
-
-
-class CommandFailed(AssertionError):
-    pass
 
 
 class Guest:
@@ -54,16 +35,15 @@ class Guest:
         self.name = name
         self._own_folder = None if folder else tempfile.TemporaryDirectory(prefix="guest-")
         self.folder = pathlib.Path(folder or self._own_folder.name)
-        self._lock = threading.Lock()
-        self._number = 0
         modules = [*(["virtio_net"] if nics else []), *(["virtio_blk"] if disks else []), "virtio_rng", *modules]
         initrd = self.folder / f"{name}.initrd"
         initrd.write_bytes(self._tree(files or {}, programs, modules).newc())
         self._machine_options = {
             "kernel": qemu.Kernel(sysroot.kernel(), initrd, f"quiet loglevel=4 {command_line}"),
-            "nics": nics, "memory_mib": memory_mib, "channels": ["commands"], "on_line": on_line, "disks": disks,
+            "nics": nics, "memory_mib": memory_mib, "channels": [commands.PORT], "on_line": on_line, "disks": disks,
         }
         self.machine = None
+        self.commands = None
 
     @staticmethod
     def _tree(files, programs, modules):
@@ -73,6 +53,7 @@ class Guest:
         sysroot.add_busybox(tree)
         tree.link("/sbin", "bin")
         tree.file("/init", INIT, 0o755)
+        tree.file("/bin/serve-commands", commands.SERVER, 0o755)
         tree.file("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
         tree.file("/etc/group", "root:x:0:\nnogroup:x:65534:\n")
         tree.file("/etc/modules", "".join(f"{module}\n" for module in modules))
@@ -87,10 +68,10 @@ class Guest:
     def power_on(self):
         self.machine = qemu.Machine(self.name, self.folder, **self._machine_options)
         self.machine.__enter__()
-        self._answers = self.machine.channels["commands"].makefile("rb")
+        self.commands = Commands(self.machine)
 
     def wait_ready(self):
-        self._expect_line(READY, BOOT_TIMEOUT_S)
+        self.commands.wait_ready(BOOT_TIMEOUT_S)
 
     def stop(self):
         if self.machine:
@@ -110,59 +91,22 @@ class Guest:
     def __exit__(self, *_):
         self.stop()
 
-    def run(self, command, *, check=True, timeout_s=COMMAND_TIMEOUT_S):
-        """Runs a shell command. `cmd &` leaves a daemon behind. CommandFailed unless status 0 or not check."""
-        with self._lock:
-            self._number += 1
-            line = f"{self._number} {timeout_s} {base64.b64encode(command.encode()).decode()}\n"
-            try:
-                self.machine.channels["commands"].sendall(line.encode())
-            except OSError:
-                self.machine.fail(f"it ended before this command: {command}")
-            status, stdout, stderr = self._expect_line(str(self._number), timeout_s + ANSWER_SLACK_S, command)
-        done = Completed(command, int(status), _text(stdout), _text(stderr))
-        if check and done.status != 0:
-            how = f"did not end within {timeout_s} s" if done.status == 137 else f"status {done.status}"
-            raise CommandFailed(f"{self.name}: {command}: {how}\n{done.stdout}{done.stderr}".rstrip())
-        return done
+    # A guest is driven by its commands; see commands.Commands.
 
-    def _expect_line(self, first_word, timeout_s, command="its first word"):
-        """The other words of the next line, which must begin with `first_word`."""
-        self.machine.channels["commands"].settimeout(timeout_s)
-        try:
-            line = self._answers.readline()
-        except TimeoutError:
-            self.machine.fail(f"no answer within {timeout_s} s to: {command}")
-        word, *rest = line.decode().split() or [""]
-        if not line.endswith(b"\n") or word != first_word:
-            self.machine.fail(f"it ended while we waited for: {command}")
-        return rest
+    def run(self, command, **options):
+        return self.commands.run(command, **options)
 
     def put(self, path, content, mode=0o644):
-        """Writes a file in the guest; whole, or not at all."""
-        data = content.encode() if isinstance(content, str) else content
-        part = shlex.quote(path + ".part")
-        self.run(f"mkdir -p {shlex.quote(str(pathlib.PurePosixPath(path).parent))} && : >{part}")
-        for start in range(0, len(data), PUT_CHUNK):
-            chunk = base64.b64encode(data[start:start + PUT_CHUNK]).decode()
-            self.run(f"base64 -d >>{part} <<'end'\n{chunk}\nend\n")
-        self.run(f"chmod {mode:o} {part} && mv {part} {shlex.quote(path)}")
+        self.commands.put(path, content, mode)
 
     def get(self, path):
-        """A file of the guest, as bytes."""
-        return base64.b64decode(self.run(f"base64 {shlex.quote(path)}").stdout)
+        return self.commands.get(path)
 
     def read(self, path):
-        return self.get(path).decode("utf-8", "replace")
+        return self.commands.read(path)
 
-    def wait_until(self, command, *, timeout_s=30):
-        """Until a shell command succeeds; asked again and again inside the guest."""
-        done = self.run(f"until {{ {command}\n}} >/tmp/wait 2>&1; do usleep 100000; done; cat /tmp/wait",
-                        check=False, timeout_s=timeout_s)
-        if done.status != 0:
-            said = self.run("cat /tmp/wait", check=False).stdout
-            raise CommandFailed(f"{self.name}: not within {timeout_s} s: {command}\n{said}".rstrip())
-        return done
+    def wait_until(self, command, **options):
+        return self.commands.wait_until(command, **options)
 
 
 @contextlib.contextmanager
@@ -177,7 +121,3 @@ def together(*guests):
     finally:
         for guest in guests:
             guest.stop()
-
-
-def _text(word):
-    return base64.b64decode(word.removeprefix("=")).decode("utf-8", "replace")
