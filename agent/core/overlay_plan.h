@@ -27,8 +27,12 @@ namespace fortros {
 
 inline constexpr std::string_view direct_interface = "fortros0";
 inline constexpr std::string_view lighthouse_interface_prefix = "fortros-lh";
+// Only for ip(8)'s readers: the longer prefix wins anyway.
+inline constexpr std::uint32_t host_route_metric = 256;
 inline constexpr std::uint32_t lighthouse_metric_base = 512;
 inline constexpr std::uint32_t direct_prefix_metric = 4096;
+// More lighthouses than this are left out of a plan, the last ones first.
+inline constexpr std::size_t lighthouse_limit = 16;
 
 struct RoutePlan {
     IpNetwork destination;
@@ -60,7 +64,7 @@ struct MeshPeer {
     IpAddress overlay_address;
     std::vector<Endpoint> endpoints{};  // candidates, best first
     std::uint16_t keepalive_seconds = 0;
-    Bytes attestation{};                // its own bytes, unchanged; may be empty for the gateway
+    Bytes attestation{};  // its own bytes, unchanged; may be empty for the gateway
     bool operator==(const MeshPeer&) const = default;
 };
 
@@ -69,9 +73,16 @@ struct OverlayOptions {
     std::uint32_t mtu = 1420;
 };
 
+// Lighthouses and gateways get interfaces and metrics in the order of `peers`, the first being the
+// preferred. A peer with this node's own address, a key seen before, and endpoints inside the
+// overlay (a tunnel in itself) are left out.
 OverlayPlan make_overlay_plan(const OrgPrefix& prefix, const IpAddress& own_address,
                               const std::vector<MeshPeer>& peers, const OverlayOptions& options);
 
+// Whether `name` is one that a plan gives: only these interfaces are ever touched.
+bool is_overlay_interface(std::string_view name);
+
+// The hand-off's form of an interface. Parsing checks form and bounds.
 Json to_json(const InterfacePlan& plan);
 Result<InterfacePlan> interface_plan_from(const Json& json, const std::string& where);
 

@@ -16,9 +16,9 @@ namespace fortros {
 // A peer that is wanted.
 struct WireGuardPeer {
     PublicKey key;
-    std::optional<Endpoint> endpoint{};      // absent: leave to the kernel what it has learnt
+    std::optional<Endpoint> endpoint{};  // absent: leave to the kernel what it has learnt
     std::vector<IpNetwork> allowed_ips{};
-    std::uint16_t keepalive_seconds = 0;     // 0: off
+    std::uint16_t keepalive_seconds = 0;  // 0: off
 
     bool operator==(const WireGuardPeer&) const = default;
 };
@@ -45,15 +45,16 @@ struct WireGuardStatus {
 struct WireGuardChange {
     enum class Kind { Add, Update, Remove };
     Kind kind = Kind::Add;
-    WireGuardPeer peer;                 // for Remove only the key counts
-    bool replace_allowed_ips = false;   // for Update
-    bool set_endpoint = false;          // for Add and Update
+    WireGuardPeer peer;                // for Remove only the key counts
+    bool replace_allowed_ips = false;  // true: they are the whole set; false: they are added
+    bool set_endpoint = false;         // for Add and Update
     bool set_keepalive = false;
 };
 
 // The changes that turn `have` into `want`: removals first, so that an allowed IP that moves is
 // free. Peers in `have` that are not wanted are removed. Endpoint differences are changes only
-// where `want` names an endpoint and the peer is new: a roamed endpoint is the kernel's to keep.
+// where `want` names an endpoint and the peer is new or has never answered: a roamed endpoint is
+// the kernel's to keep. Where `want` names a key or an allowed IP twice, the last one counts.
 std::vector<WireGuardChange> difference(const std::vector<WireGuardPeer>& want,
                                         const std::vector<WireGuardPeerStatus>& have);
 

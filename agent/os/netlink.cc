@@ -249,16 +249,16 @@ Status Netlink::send(ByteView bytes, std::string_view what) {
     return {};
 }
 
-// One datagram from the kernel, borrowed until the next call.
-Result<ByteView> Netlink::receive(std::string_view what) {
-    if (m_buffer.empty()) m_buffer = SecretBytes(receive_buffer_size);
+// One datagram from the kernel. The buffer belongs to one exchange and wipes itself after it:
+// WireGuard's dumps carry the private key.
+Result<ByteView> Netlink::receive(SecretBytes& buffer, std::string_view what) {
     while (true) {
         sockaddr_nl sender{};
-        iovec buffer{.iov_base = m_buffer.writable().data(), .iov_len = m_buffer.size()};
+        iovec space{.iov_base = buffer.writable().data(), .iov_len = buffer.size()};
         msghdr message{};
         message.msg_name = &sender;
         message.msg_namelen = sizeof(sender);
-        message.msg_iov = &buffer;
+        message.msg_iov = &space;
         message.msg_iovlen = 1;
         const ssize_t size = ::recvmsg(m_socket.get(), &message, 0);
         if (size < 0 && errno == EINTR) continue;
@@ -270,7 +270,7 @@ Result<ByteView> Netlink::receive(std::string_view what) {
         if (message.msg_flags & MSG_TRUNC)
             return fail(ErrorCode::Io, std::string(what), "the kernel's answer was cut off");
         if (sender.nl_pid != 0) continue;  // only the kernel is believed
-        return m_buffer.view().first(static_cast<std::size_t>(size));
+        return buffer.view().first(static_cast<std::size_t>(size));
     }
 }
 
@@ -278,9 +278,11 @@ Status Netlink::talk(NetlinkMessage& request, std::string_view what,
                      const OnNetlinkMessage& on_message) {
     TRY(prepare(request, NLM_F_ACK, what));
     TRY(send(request.view(), what));
+    SecretBytes buffer(receive_buffer_size);
     NetlinkProgress progress;
     while (!progress.ended)
-        progress = TRY(read_netlink_datagram(TRY(receive(what)), m_sequence, what, on_message));
+        progress =
+            TRY(read_netlink_datagram(TRY(receive(buffer, what)), m_sequence, what, on_message));
     return {};
 }
 
@@ -298,9 +300,10 @@ Status Netlink::talk_batch(std::span<NetlinkMessage> requests, std::string_view 
     TRY(send(datagram, what));
     // Answers come in the order of the requests; an error of the batch as a whole carries the
     // number of its first message.
+    SecretBytes buffer(receive_buffer_size);
     std::uint32_t waiting = begin + 1;
     while (waiting != m_sequence) {
-        const ByteView answer = TRY(receive(what));
+        const ByteView answer = TRY(receive(buffer, what));
         TRY(read_netlink_datagram(answer, begin, what, {}));
         while (waiting != m_sequence && TRY(read_netlink_datagram(answer, waiting, what, {})).ended)
             ++waiting;
@@ -310,6 +313,7 @@ Status Netlink::talk_batch(std::span<NetlinkMessage> requests, std::string_view 
 
 Status Netlink::dump(NetlinkMessage& request, std::string_view what,
                      const std::function<void()>& restart, const OnNetlinkMessage& on_message) {
+    SecretBytes buffer(receive_buffer_size);
     for (int attempt = 0; attempt < dump_attempts; ++attempt) {
         restart();
         TRY(prepare(request, NLM_F_DUMP, what));
@@ -317,7 +321,8 @@ Status Netlink::dump(NetlinkMessage& request, std::string_view what,
         bool interrupted = false;
         NetlinkProgress progress;
         while (!progress.ended) {
-            progress = TRY(read_netlink_datagram(TRY(receive(what)), m_sequence, what, on_message));
+            progress = TRY(
+                read_netlink_datagram(TRY(receive(buffer, what)), m_sequence, what, on_message));
             interrupted |= progress.interrupted;
         }
         if (!interrupted) return {};
@@ -327,7 +332,8 @@ Status Netlink::dump(NetlinkMessage& request, std::string_view what,
 
 Result<bool> Netlink::receive_events(const OnNetlinkMessage& on_message) {
     constexpr std::string_view what = "cannot read the kernel's events";
-    auto datagram = receive(what);
+    SecretBytes buffer(receive_buffer_size);
+    auto datagram = receive(buffer, what);
     if (!datagram && datagram.error().code == ErrorCode::Timeout) return false;
     ByteView events = TRY(std::move(datagram));
     while (const nlmsghdr* message = take_message(events))

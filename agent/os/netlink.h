@@ -219,13 +219,12 @@ private:
     Status dump(NetlinkMessage& request, std::string_view what,
                 const std::function<void()>& restart, const OnNetlinkMessage& on_message);
     Status send(ByteView bytes, std::string_view what);
-    Result<ByteView> receive(std::string_view what);
+    Result<ByteView> receive(SecretBytes& buffer, std::string_view what);
     // Numbers and checks a request.
     Status prepare(NetlinkMessage& request, unsigned flags, std::string_view what);
 
     Fd m_socket;
     std::uint32_t m_sequence = 0;
-    SecretBytes m_buffer{};  // what was received last; WireGuard's dumps carry the private key
 };
 
 // The number of a generic netlink family ("wireguard"). NotFound when no module provides it.
