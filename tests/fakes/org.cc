@@ -1,0 +1,151 @@
+#include "fakes/org.h"
+
+#include <psa/crypto.h>
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/text.h"
+
+namespace fortros::fakes {
+
+FakeSigner::FakeSigner(WallTime not_before, WallTime not_after) {
+    ASSERT(crypto::initialise().has_value());
+    psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
+    psa_set_key_type(&attributes, PSA_KEY_TYPE_ECC_KEY_PAIR(PSA_ECC_FAMILY_SECP_R1));
+    psa_set_key_bits(&attributes, 256);
+    psa_set_key_usage_flags(&attributes, PSA_KEY_USAGE_SIGN_MESSAGE);
+    psa_set_key_algorithm(&attributes, PSA_ALG_ECDSA(PSA_ALG_SHA_256));
+    psa_key_id_t key = 0;
+    ASSERT(psa_generate_key(&attributes, &key) == PSA_SUCCESS);
+    m_key = key;
+    std::size_t size = 0;
+    ASSERT(psa_export_public_key(key, m_signer.key.data(), m_signer.key.size(), &size) ==
+           PSA_SUCCESS);
+    m_signer.id = signer_id_of(m_signer.key);
+    m_signer.not_before = not_before;
+    m_signer.not_after = not_after;
+}
+
+Bytes FakeSigner::attest(const OrgPrefix& prefix, const PublicKey& node, Role role,
+                         WallTime not_after, std::uint64_t serial) const {
+    Bytes bytes = attestation_bytes_to_sign({prefix, node, role, serial, not_after, m_signer.id});
+    crypto::Signature signature;
+    std::size_t size = 0;
+    ASSERT(psa_sign_message(m_key, PSA_ALG_ECDSA(PSA_ALG_SHA_256), bytes.data(), bytes.size(),
+                            signature.data(), signature.size(), &size) == PSA_SUCCESS);
+    bytes.insert(bytes.end(), signature.begin(), signature.end());
+    return bytes;
+}
+
+Result<Signer> FakeVerifier::verify(ByteView certificate_der, WallTime now) const {
+    for (const auto& signer : m_known)
+        if (std::ranges::equal(signer.key, certificate_der) && now >= signer.not_before &&
+            now <= signer.not_after)
+            return signer;
+    return fail(ErrorCode::Untrusted, "signer certificate is not the organisation's");
+}
+
+FakeOrg::FakeOrg(Random& random)
+    : gateway_key(crypto::make_private_key(random)),
+      gateway_public(*crypto::public_key_of(gateway_key)) {}
+
+struct ParsedRequest {
+    std::string_view method;
+    std::string_view target;
+    std::string_view body;
+    std::map<std::string, std::string> headers;
+};
+
+static ParsedRequest parse(std::string_view text) {
+    ParsedRequest request;
+    const auto end = text.find("\r\n\r\n");
+    ASSERT(end != std::string_view::npos);
+    request.body = text.substr(end + 4);
+    const auto lines = split(text.substr(0, end), '\n');
+    const auto first = words_of(lines[0]);
+    request.method = first.at(0);
+    request.target = first.at(1);
+    for (std::size_t i = 1; i < lines.size(); ++i) {
+        const auto colon = lines[i].find(':');
+        request.headers[to_lower(lines[i].substr(0, colon))] = trim(lines[i].substr(colon + 1));
+    }
+    return request;
+}
+
+std::string FakeOrg::membership(const PublicKey& node, WallTime now) const {
+    const WallTime later = now + one_day * 30;
+    MembershipAnswer answer{
+        .time = now,
+        .node = node,
+        .overlay_address = overlay_address(prefix, node),
+        .attestation = signer.attest(prefix, node, Role::Node, later),
+        .prefix = prefix,
+        .domain = domain,
+        .signers = {signer.certificate()},
+    };
+    answer.peers.push_back(
+        {.key = gateway_public,
+         .role = Role::Gateway,
+         .overlay_address = overlay_address(prefix, gateway_public),
+         .endpoints = {wireguard},
+         .attestation = signer.attest(prefix, gateway_public, Role::Gateway, later)});
+    if (tamper) tamper(answer);
+    return to_json_text(answer);
+}
+
+static std::pair<int, std::string> refusal(RefusalCode code) {
+    return {status_of(code), to_json_text(Refusal{code, std::string(name_of(code))})};
+}
+
+std::pair<int, std::string> FakeOrg::decide(std::string_view target, const PublicKey& node,
+                                            std::string_view body, WallTime now) {
+    if (refuse_all) return refusal(*refuse_all);
+    const auto message = parse_node_request(body);
+    if (!message) return refusal(RefusalCode::BadRequest);
+    const auto known = nodes.find(node);
+    if (known != nodes.end() && known->second) return refusal(RefusalCode::Revoked);
+    if (target == enroll_target) {
+        if (addresses_taken > 0) {
+            --addresses_taken;
+            return refusal(RefusalCode::AddressTaken);
+        }
+        if (known == nodes.end()) {
+            const auto invite = invites.find(message->invite.text());
+            if (invite == invites.end() || invite->second.uses_left == 0)
+                return refusal(RefusalCode::InviteInvalid);
+            --invite->second.uses_left;
+            nodes[node] = false;
+        }
+        ++enrolments;
+    } else {
+        if (known == nodes.end()) return refusal(RefusalCode::UnknownNode);
+        ++joins;
+    }
+    return {200, membership(node, now)};
+}
+
+HttpAnswer FakeOrg::answer(std::string_view text, const Exporter& exporter, WallTime now) {
+    ++requests;
+    const auto request = parse(text);
+    const auto node = PublicKey::from_base64url(request.headers.at("fortros-node"));
+    ASSERT(node.has_value());
+    const auto key = proof_key_of_gateway(gateway_key, gateway_public, *node, exporter);
+    ASSERT(key.has_value());
+    const auto proof =
+        request_proof(*key, request.method, request.target, *node, as_bytes(request.body));
+    HttpAnswer answer;
+    if (to_base64(proof) != request.headers.at("fortros-proof")) {
+        std::tie(answer.status, answer.body) = refusal(RefusalCode::ProofInvalid);
+        return answer;
+    }
+    std::tie(answer.status, answer.body) = decide(request.target, *node, request.body, now);
+    if (retry_after != 0) answer.headers.emplace_back("retry-after", std::to_string(retry_after));
+    if (!forget_proof)
+        answer.headers.emplace_back(
+            "fortros-answer", to_base64(answer_proof(*key, proof, answer.status, retry_after,
+                                                     as_bytes(answer.body))));
+    return answer;
+}
+
+}  // namespace fortros::fakes

@@ -1,0 +1,81 @@
+// An organisation in memory: a prefix, a signer that really signs, and gateways that really check
+// proofs and answer as the protocol says, unless a test tells them to lie. No socket, no clock.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "core/attestation.h"
+#include "core/enrolment.h"
+#include "core/http.h"
+#include "core/messages.h"
+#include "core/proof.h"
+
+namespace fortros::fakes {
+
+// A P-256 key that signs attestations; its "certificate" is its public point.
+class FakeSigner {
+public:
+    explicit FakeSigner(WallTime not_before = {}, WallTime not_after = WallTime::max());
+    Bytes attest(const OrgPrefix& prefix, const PublicKey& node, Role role, WallTime not_after,
+                 std::uint64_t serial = 1) const;
+    Bytes certificate() const { return {m_signer.key.begin(), m_signer.key.end()}; }
+    const Signer& signer() const { return m_signer; }
+
+private:
+    unsigned m_key = 0;  // PSA key id
+    Signer m_signer;
+};
+
+// Takes the points of known signers for certificates.
+class FakeVerifier final : public SignerVerifier {
+public:
+    explicit FakeVerifier(std::vector<Signer> known) : m_known(std::move(known)) {}
+    Result<Signer> verify(ByteView certificate_der, WallTime now) const override;
+
+private:
+    std::vector<Signer> m_known;
+};
+
+struct FakeInvite {
+    unsigned uses_left = 1;
+};
+
+// Any number of gateways of one org share one registry, as several real gateways do.
+struct FakeOrg {
+    explicit FakeOrg(Random& random);
+
+    OrgPrefix prefix = *OrgPrefix::parse("fd12:3456:789a::/48");
+    std::string domain = "example.org";
+    std::string gateway_name = "gateway.example.org";
+    FakeSigner signer;
+    PrivateKey gateway_key;
+    PublicKey gateway_public;
+    std::map<std::string, FakeInvite, std::less<>> invites;
+    std::map<PublicKey, bool> nodes;  // revoked?
+    Endpoint wireguard = *Endpoint::parse("203.0.113.5:51820");
+
+    // How the gateway answers instead of as it should.
+    std::optional<RefusalCode> refuse_all{};
+    unsigned addresses_taken = 0;       // so many enrolments are answered 409
+    std::uint32_t retry_after = 0;
+    bool forget_proof = false;
+    void (*tamper)(MembershipAnswer& answer) = nullptr;
+
+    // What a node sent in the clear of its TLS connection, and what it gets back.
+    HttpAnswer answer(std::string_view request, const Exporter& exporter, WallTime now);
+
+    unsigned requests = 0;
+    unsigned enrolments = 0;
+    unsigned joins = 0;
+
+private:
+    std::pair<int, std::string> decide(std::string_view target, const PublicKey& node,
+                                       std::string_view body, WallTime now);
+    std::string membership(const PublicKey& node, WallTime now) const;
+};
+
+}  // namespace fortros::fakes

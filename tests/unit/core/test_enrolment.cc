@@ -1,0 +1,139 @@
+#include "core/enrolment.h"
+
+#include <doctest/doctest.h>
+
+#include "fakes/org.h"
+
+using namespace fortros;
+using namespace fortros::fakes;
+
+namespace {
+
+// One node, one gateway, one connection; tests bend what the gateway says.
+struct Conversation {
+    SeededRandom random{11};
+    FakeOrg org{random};
+    FakeVerifier verifier{{org.signer.signer()}};
+    PrivateKey node = crypto::make_private_key(random);
+    PublicKey node_public = *crypto::public_key_of(node);
+    WallTime now{std::chrono::seconds{1'800'000'000}};
+    JudgeContext context{.node = node_public,
+                         .gateway = org.gateway_public,
+                         .now = now,
+                         .chain_not_before = now - one_day,
+                         .chain_not_after = now + one_day};
+    Exporter exporter;
+    std::optional<PendingRequest> pending;
+
+    Conversation() {
+        org.invites["invite-of-the-test"] = {};
+        random.fill(exporter.writable());
+    }
+
+    HttpAnswer ask() {
+        GatewayIdentity gateway;
+        gateway.wireguard_key = org.gateway_public;
+        gateway.exporter = exporter.duplicate();
+        pending = *make_request(node, node_public, gateway, org.gateway_name,
+                                {.invite = SecretBytes(std::string_view("invite-of-the-test")),
+                                 .boot_id = std::string(32, 'a')});
+        return org.answer(serialize(pending->request).text(), exporter, now);
+    }
+    Result<Verdict> judge(const HttpAnswer& answer) {
+        return judge_answer(answer, *pending, context, verifier);
+    }
+    // Why an answer that the gateway itself has bent, and proved, is not believed.
+    std::string why_not(void (*tamper)(MembershipAnswer&)) {
+        org.tamper = tamper;
+        const auto verdict = judge(ask());
+        return verdict ? "" : verdict.error().text();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a proved, consistent answer makes a member") {
+    Conversation c;
+    const auto verdict = c.judge(c.ask());
+    REQUIRE(verdict);
+    const auto& joined = std::get<Joined>(*verdict);
+    CHECK(joined.answer.node == c.node_public);
+    CHECK(joined.attestation.node == c.node_public);
+}
+
+// Who has stolen a gateway's TLS key, but not its WireGuard key, must get nowhere.
+TEST_CASE("an answer without its proof, or changed after it, is untrusted") {
+    Conversation c;
+    HttpAnswer answer = c.ask();
+    SUBCASE("no proof") { answer.headers.clear(); }
+    SUBCASE("changed body") { answer.body += " "; }
+    SUBCASE("changed status") { answer.status = 202; }
+    SUBCASE("added Retry-After") { answer.headers.emplace_back("retry-after", "9"); }
+    SUBCASE("another connection") {
+        const HttpAnswer replayed = answer;
+        c.random.fill(c.exporter.writable());
+        c.ask();
+        answer = replayed;
+    }
+    const auto verdict = c.judge(answer);
+    REQUIRE(!verdict);
+    CHECK(verdict.error().code == ErrorCode::Untrusted);
+}
+
+// A gateway that errs or was broken into must not be able to aim a node at its own overlay, at
+// strangers, or at somebody else's address.
+TEST_CASE("a proved answer is still checked against what the node knows") {
+    Conversation c;
+    CHECK(c.why_not([](MembershipAnswer& a) { a.node.bytes[0] ^= 1; }).contains("another node"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.overlay_address = *IpAddress::parse("fd12:3456:789a::1");
+           }).contains("does not follow from the node's key"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.attestation.clear(); }).contains("wrong size"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.attestation = a.peers[0].attestation; })
+              .contains("another key or role"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.peers[0].attestation.clear(); })
+              .contains("wrong size"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.peers[0].role = Role::Lighthouse; })
+              .contains("another key or role"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.peers.clear(); })
+              .contains("gateway is not among the peers"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.peers.push_back(a.peers[0]); })
+              .contains("names a peer twice"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.peers[0].endpoints = {*Endpoint::parse("[fd12:3456:789a::7]:51820")};
+           }).contains("inside the overlay"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.peers[0].endpoints = {*Endpoint::parse("127.0.0.1:51820")};
+           }).contains("not an address of a host"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.peers[0].overlay_address = a.overlay_address;
+           }).contains("does not follow from its key"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.signers.clear(); }).contains("unknown signer"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.signers[0][5] ^= 1; })
+              .contains("not the organisation's"));
+    CHECK(c.why_not([](MembershipAnswer& a) { a.time += 40 * one_day; })
+              .contains("outside the dates"));
+    CHECK(c.why_not([](MembershipAnswer&) {}).empty());
+}
+
+// Renumbering an org is for its org document, not for one gateway's answer.
+TEST_CASE("a prefix that is known may not change") {
+    Conversation c;
+    c.context.prefix = OrgPrefix::parse("fd00::/48");
+    const auto verdict = c.judge(c.ask());
+    REQUIRE(!verdict);
+    CHECK(verdict.error().text().contains("overlay prefix"));
+}
+
+TEST_CASE("refusals come back as what they are") {
+    Conversation c;
+    c.org.refuse_all = RefusalCode::Revoked;
+    auto verdict = c.judge(c.ask());
+    REQUIRE(verdict);
+    CHECK(std::get<Rejected>(*verdict).refusal.code == RefusalCode::Revoked);
+    c.org.refuse_all = RefusalCode::ApprovalPending;
+    c.org.retry_after = 12;
+    verdict = c.judge(c.ask());
+    REQUIRE(verdict);
+    CHECK(std::get<NotYet>(*verdict).retry_after_seconds == 12);
+}
