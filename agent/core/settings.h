@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "core/address.h"
 #include "core/discovery.h"
+#include "core/ini.h"
 #include "core/overlay.h"
 
 namespace fortros {
@@ -32,42 +33,43 @@ enum class GuardMode { Nftables, None };
 
 struct Settings {
     // [Organisation]
-    std::string gateway_name;                         // GatewayName=, required
-    std::string domain;                               // Domain=, default: gateway_name less its first label
+    std::string gateway_name;  // GatewayName=, required
+    std::string domain;        // Domain=, default: gateway_name less its first label
     std::string ca_file = "/etc/fortros/org-ca.pem";  // CA=
     std::string invite_file = "/etc/fortros/invite";  // Invite=, need not exist once enrolled
-    std::vector<Endpoint> gateways{};                 // Gateways=, addresses baked in; count as cached
-    std::optional<OrgPrefix> prefix{};                // Prefix=, when pinned
+    std::vector<Endpoint> gateways{};   // Gateways=, addresses baked in; count as cached
+    std::optional<OrgPrefix> prefix{};  // Prefix=, when pinned
 
     // [Discovery]
-    SourceSet sources = SourceSet::all();      // Sources=
-    std::uint16_t port = 443;                  // Port=
-    std::vector<IpAddress> public_resolvers{};  // PublicResolvers=, default quad9 and Cloudflare
-    Duration lookup_timeout = 5s;              // LookupTimeout=
-    Duration attempt_timeout = 5s;             // AttemptTimeout=
+    SourceSet sources = SourceSet::all();       // Sources=
+    std::uint16_t port = 443;                   // Port=
+    std::vector<IpAddress> public_resolvers{};  // PublicResolvers=, default Quad9 and Cloudflare
+    Duration lookup_timeout = 5s;               // LookupTimeout=
+    Duration attempt_timeout = 5s;              // AttemptTimeout=
 
     // [Network]
-    LinkMode link_mode = LinkMode::Auto;       // Mode=
-    std::vector<std::string> interfaces{"*"};  // Interfaces=, shell patterns
-    std::vector<IpNetwork> static_addresses{};  // Address=
-    std::vector<IpAddress> static_gateways{};   // Gateway=
-    std::vector<IpAddress> static_resolvers{};  // DNS=; count as DHCP-provided
-    Duration link_timeout = 30s;               // LinkTimeout=
+    LinkMode link_mode = LinkMode::Auto;                          // Mode=
+    std::vector<std::string> interfaces{"*"};                     // Interfaces=, shell patterns
+    std::vector<std::vector<std::string>> narrowed_interfaces{};  // each fortros.interfaces=
+    std::vector<IpNetwork> static_addresses{};                    // Address=
+    std::vector<IpAddress> static_gateways{};                     // Gateway=
+    std::vector<IpAddress> static_resolvers{};                    // DNS=; count as DHCP-provided
+    Duration link_timeout = 30s;                                  // LinkTimeout=
 
     // [Node]
-    std::string hostname{};     // Hostname=
-    StoreSetting key_store{};   // KeyStore=
+    std::string hostname{};      // Hostname=
+    StoreSetting key_store{};    // KeyStore=
     StoreSetting state_store{};  // StateStore=
 
     // [WireGuard]
-    std::uint16_t listen_port = 0;       // ListenPort=, of fortros0; 0: the kernel's choice
-    std::uint32_t mtu = 1420;            // MTU=
-    Duration handshake_timeout = 10s;    // HandshakeTimeout=; 0: do not wait
+    std::uint16_t listen_port = 0;          // ListenPort=, of fortros0; 0: the kernel's choice
+    std::uint32_t mtu = 1420;               // MTU=
+    Duration handshake_timeout = 10s;       // HandshakeTimeout=; 0: do not wait
     GuardMode guard = GuardMode::Nftables;  // Guard=
 
     // [Clock]
-    std::optional<WallTime> build_time{};          // BuildTime=, RFC 3339, written by the image builder
-    std::chrono::days rtc_window{400};             // RtcWindow=
+    std::optional<WallTime> build_time{};  // BuildTime=, RFC 3339, written by the image builder
+    std::chrono::days rtc_window{400};     // RtcWindow=
 
     // [Failure]
     Duration total_timeout = 2min;           // TotalTimeout=
@@ -79,17 +81,25 @@ struct Settings {
     bool debug = false;  // Debug=
 };
 
-inline constexpr std::size_t settings_file_limit = std::size_t{64} * 1024;
+inline constexpr std::size_t settings_file_limit = ini_size_limit;
+inline constexpr std::size_t command_line_limit = std::size_t{64} * 1024;
 inline constexpr std::string_view default_settings_path = "/etc/fortros/preboot.conf";
 
-// `file` is only for error messages.
+// `file` is only for error messages. A key that repeats replaces its value; of a list it appends,
+// and without a value it empties the list, as in systemd.
 Result<Settings> parse_settings(std::string_view text, std::string_view file);
 
 // Applies fortros.* of a kernel command line: fortros.sources=cached,public-dns (what both allow),
 // fortros.interfaces=eth*,en* (must match both), fortros.timeout=, fortros.link_timeout=,
-// fortros.debug. Anything else that begins with "fortros." is an error, as is a set of sources that
-// becomes empty: a word meant to narrow may never be ignored.
+// fortros.debug[=yes|no]. Double quotes hold blanks together, as the kernel reads them. Anything
+// else that begins with "fortros." is an error, as is a set of sources that becomes empty: a word
+// meant to narrow may never be ignored. Words after "--", which the kernel leaves to init, count
+// for the same reason.
 Result<Settings> narrow_by_command_line(Settings settings, std::string_view command_line);
+
+// Whether the settings can work together: InvalidSettings if a boot with them must fail. Both
+// functions above end with it.
+Status check_settings(const Settings& settings);
 
 // Whether an interface's name matches the settings (and the command line, if it narrowed).
 bool interface_allowed(const Settings& settings, std::string_view name);
