@@ -14,6 +14,7 @@ PORT = "commands"  # the name of the channel that a qemu.Machine must have
 COMMAND_TIMEOUT_S = 60
 ANSWER_SLACK_S = 30  # the guest itself ends a command in time; we give up later than it
 KILLED = 137
+LINES_SHOWN = 40
 PUT_CHUNK = 48 * 1024
 
 
@@ -54,7 +55,7 @@ class Commands:
         done = Completed(command, int(status), _text(stdout), _text(stderr))
         if check and done.status != 0:
             how = f"did not end within {timeout_s} s" if done.status == KILLED else f"status {done.status}"
-            raise CommandFailed(f"{self._machine.name}: {command}: {how}\n{done.stdout}{done.stderr}".rstrip())
+            raise CommandFailed(f"{self._machine.name}: {command}: {how}\n{_last_lines(done.stdout + done.stderr)}")
         return done
 
     def _expect_line(self, first_word, timeout_s, what):
@@ -97,8 +98,12 @@ class Commands:
                         check=False, timeout_s=timeout_s)
         if done.status != 0:
             said = self.run("cat /run/command/wait", check=False).stdout
-            raise CommandFailed(f"{self._machine.name}: not within {timeout_s} s: {command}\n{said}".rstrip())
+            raise CommandFailed(f"{self._machine.name}: not within {timeout_s} s: {command}\n{_last_lines(said)}")
         return done
+
+
+def _last_lines(text):
+    return "\n".join(f"  | {line}" for line in text.splitlines()[-LINES_SHOWN:])
 
 
 def _text(word):

@@ -1,0 +1,111 @@
+"""The node under test: a machine with real firmware, NVRAM and a root disk that outlive its boots.
+
+    node = Node(folder, cable.a)
+    with node.boot("first", uki) as boot:
+        boot.wait_for_real_root()
+        print(boot.stages(), boot.run("ip -j addr").stdout)
+        boot.power_off()
+"""
+
+import json
+import pathlib
+
+from lib import commands, cpio, disks, pcap, preboot_console, qemu, sysroot
+from lib.commands import Commands
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+OUT = TESTS.parent / "build/out/agent"
+ROOT_LABEL = "fortros-root"
+MAC = "52:54:00:f0:00:02"
+MEMORY_MIB = 256
+BOOT_TIMEOUT_S = 180  # firmware, kernel and the whole of preboot, on a machine that is busy
+EXIT_TIMEOUT_S = 60
+
+
+def real_root():
+    """What is on the root disk: the maintainer, tools to look with, and an init that serves the test."""
+    tree = cpio.Tree()
+    for folder in ("/dev", "/proc", "/sys", "/run", "/tmp", "/root", "/var/log", "/mnt"):
+        tree.folder(folder)
+    sysroot.add_busybox(tree)
+    tree.file("/sbin/init", TESTS / "root/init", 0o755)
+    tree.file("/bin/serve-commands", commands.SERVER, 0o755)
+    tree.file("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    tree.file("/etc/group", "root:x:0:\nnogroup:x:65534:\n")
+    for program in ("wg", "ip", "nft"):
+        sysroot.add_program(tree, program)
+    sysroot.add_program(tree, OUT / "maintainer/fortros-maintainer")
+    return tree
+
+
+class Node:
+    def __init__(self, folder, plug, root=None):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.plug = plug
+        self.firmware = qemu.Firmware.fresh(self.folder / "nvram.fd")
+        self.root_disk = disks.make_ext4(self.folder / "root.ext4", root or real_root(), ROOT_LABEL)
+
+    def boot(self, name, uki, **options):
+        """Power on. `options` are those of NodeBoot."""
+        return NodeBoot(self, name, disks.make_esp(self.folder / "esp.img", uki), **options)
+
+
+class NodeBoot:
+    """One boot, from power-on until the machine switches itself off or the test leaves it."""
+
+    def __init__(self, node, name, esp, *, on_line=None, nics=None, memory_mib=MEMORY_MIB):
+        self.name = name
+        self.capture = node.folder / f"{name}.pcap"
+        if nics is None:
+            nics = [qemu.Nic(node.plug, MAC, self.capture)]
+        self._options = {"firmware": node.firmware, "disks": [esp, node.root_disk], "nics": nics,
+                         "channels": [commands.PORT], "memory_mib": memory_mib, "on_line": on_line}
+        self._folder = node.folder
+        self.machine = None
+        self.commands = None
+
+    def __enter__(self):
+        self.machine = qemu.Machine(self.name, self._folder, **self._options)
+        self.machine.__enter__()
+        self.commands = Commands(self.machine)
+        return self
+
+    def __exit__(self, *_):
+        self.machine.kill()
+
+    def wait_for_real_root(self, timeout_s=BOOT_TIMEOUT_S):
+        self.commands.wait_ready(timeout_s)
+
+    def wait_for_verdict(self, timeout_s=BOOT_TIMEOUT_S):
+        """How preboot ended, in the words of its last line."""
+        self.machine.expect(rf"fortros-preboot: ({preboot_console.FAILED.pattern}|{preboot_console.JOINED.pattern})"
+                            .replace("?P<name>", "").replace("?P<status>", "").replace("?P<why>", "")
+                            .replace("?P<address>", ""), timeout_s, "verdict of fortros-preboot")
+        return self.verdict()
+
+    def run(self, command, **options):
+        """A shell command in the real root."""
+        return self.commands.run(command, **options)
+
+    def power_off(self):
+        self.commands.last_words("sync; mount -o remount,ro /; poweroff -f")
+        self.wait_for_exit()
+
+    def wait_for_exit(self, timeout_s=EXIT_TIMEOUT_S):
+        self.machine.wait_for_exit(timeout_s)
+
+    def stages(self):
+        return preboot_console.stages(self.machine.console.lines)
+
+    def verdict(self):
+        return preboot_console.verdict(self.machine.console.lines)
+
+    def packets(self):
+        return pcap.packets(self.capture)
+
+    def hand_off(self):
+        return json.loads(self.commands.read("/run/fortros/bootstrap.json"))
+
+    def events(self):
+        return [json.loads(line) for line in self.commands.read("/run/fortros/events.jsonl").splitlines()]
