@@ -120,10 +120,19 @@ static Result<std::vector<IpNetwork>> read_networks(const JsonReader& in, std::s
     return networks;
 }
 
+// The overlay is IPv6 alone.
+static Result<std::vector<IpNetwork>> read_addresses(const JsonReader& in) {
+    auto addresses = TRY(read_networks(in, "addresses", addresses_limit));
+    if (std::ranges::any_of(addresses, [](const auto& it) { return it.address.is_v4(); }))
+        return in.bad("addresses", "holds an IPv4 address");
+    return addresses;
+}
+
 static Result<RoutePlan> read_route(const Json& json, const std::string& where) {
     const JsonReader in(json, where);
     const auto destination = IpNetwork::parse(TRY(in.string("destination", text_limit)));
-    if (!destination) return in.bad("destination", "is not ADDRESS/LENGTH");
+    if (!destination || destination->address.is_v4() || *destination != destination->network())
+        return in.bad("destination", "is not an IPv6 network");
     return RoutePlan{*destination,
                      static_cast<std::uint32_t>(TRY(in.number("metric", 1, UINT32_MAX)))};
 }
@@ -151,7 +160,7 @@ Result<InterfacePlan> interface_plan_from(const Json& json, const std::string& w
     if (!is_overlay_interface(plan.name)) return in.bad("name", "is no overlay interface's");
     plan.listen_port = static_cast<std::uint16_t>(TRY(in.number("listen_port", 0, UINT16_MAX)));
     plan.mtu = static_cast<std::uint32_t>(TRY(in.number("mtu", mtu_min, mtu_max)));
-    plan.addresses = TRY(read_networks(in, "addresses", addresses_limit));
+    plan.addresses = TRY(read_addresses(in));
     const auto at = [&](std::string_view list, std::size_t index) {
         return where + "." + std::string(list) + "[" + std::to_string(index) + "]";
     };

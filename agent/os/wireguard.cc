@@ -16,18 +16,16 @@ static std::string quoted(std::string_view operation, const std::string& name) {
     return std::string(operation) + " '" + name + "'";
 }
 
-static std::unexpected<Error> no_wireguard(Error error) {
-    return std::unexpected(Error{ErrorCode::Unsupported,
-                                 "the kernel has no WireGuard: put wireguard.ko into the image",
-                                 error.system, std::move(error.detail)});
+static std::unexpected<Error> no_wireguard() {
+    return fail(ErrorCode::Unsupported,
+                "the kernel has no WireGuard: put wireguard.ko into the image");
 }
 
 Result<WireGuard> WireGuard::create() {
     Netlink route = TRY(Netlink::create(NETLINK_ROUTE));
     Netlink generic = TRY(Netlink::create(NETLINK_GENERIC));
     auto family = generic_netlink_family(generic, WG_GENL_NAME);
-    if (!family && family.error().code == ErrorCode::NotFound)
-        return no_wireguard(std::move(family).error());
+    if (!family && family.error().code == ErrorCode::NotFound) return no_wireguard();
     const std::uint16_t number = TRY(std::move(family));
     return WireGuard(std::move(generic), std::move(route), number);
 }
@@ -39,7 +37,7 @@ Status WireGuard::ensure_interface(const std::string& name, std::uint32_t mtu) {
     });
     auto created = m_route.talk(request, quoted("cannot create interface", name));
     if (created) return {};
-    if (created.error().system == EOPNOTSUPP) return no_wireguard(std::move(created).error());
+    if (created.error().system == EOPNOTSUPP) return no_wireguard();
     if (created.error().system != EEXIST) return created;
     auto existing = status(name);
     if (existing) return {};
