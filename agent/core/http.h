@@ -28,7 +28,9 @@ struct HttpRequest {
     SecretBytes body{};  // may hold an invite
 };
 
-// The bytes to send; they hold the body, so they are a secret too.
+// The bytes to send; they hold the body, so they are a secret too. Adds Host, Content-Length and
+// "Connection: close". The texts of the request are the program's own: a control character in one
+// is a bug.
 SecretBytes serialize(const HttpRequest& request);
 
 struct HttpAnswer {
@@ -36,26 +38,34 @@ struct HttpAnswer {
     std::vector<std::pair<std::string, std::string>> headers{};  // names in lower case
     std::string body;
 
+    // The value of the header, or null if there is none, or more than one: then nobody knows which
+    // one was meant.
     const std::string* header(std::string_view lower_case_name) const;
 };
 
-// Eats bytes until one whole answer is there.
+// Eats bytes until one whole answer is there. Stricter than RFC 9112 asks: lines end with CRLF, no
+// line is folded, exactly one Content-Length in its shortest spelling says where the body ends (204
+// and 304 have none), neither chunks nor a content encoding. Interim answers (RFC 9110 section
+// 15.2) are skipped; 101 is refused, as nothing was asked to switch.
 class HttpAnswerParser {
 public:
     // The answer once it is complete, nothing while more is needed, InvalidData for what is not
-    // HTTP, too large, or more than one answer.
+    // HTTP, too large, or more than one answer. After an error or an answer the parser is spent:
+    // any further byte is an error.
     Result<std::optional<HttpAnswer>> feed(ByteView bytes);
 
 private:
     Status parse_head(std::string_view head);
 
-    std::string m_buffer;
+    std::string m_buffer;                // what is not parsed yet
+    std::size_t m_head_size = 0;         // of all heads so far
     std::optional<HttpAnswer> m_answer;  // once the head is read
     std::size_t m_body_size = 0;
+    bool m_spent = false;
 };
 
-// Retry-After as a whole number of seconds (RFC 9110 section 10.2.3), at most a day; the date form
-// is not taken: a node that asks may not know the date.
+// Retry-After as a whole number of seconds (RFC 9110 section 10.2.3); absent if it is longer than a
+// day, or a date: a node that asks may not know the date.
 std::optional<std::uint32_t> retry_after_of(const HttpAnswer& answer);
 
 }  // namespace fortros

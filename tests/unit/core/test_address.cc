@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 using namespace fortros;
+using namespace std::literals;
 
 static std::string respelt(std::string_view text) {
     const auto address = IpAddress::parse(text);
@@ -51,8 +52,8 @@ TEST_CASE("what is not exactly an address is refused") {
         CAPTURE(text);
         CHECK_FALSE(IpAddress::parse(text));
     }
-    CHECK_FALSE(IpAddress::parse(std::string_view("1.2.3.4\0.example.org", 20)));
-    CHECK_FALSE(IpAddress::parse(std::string_view("::1\0", 4)));
+    CHECK_FALSE(IpAddress::parse("1.2.3.4\0.example.org"sv));
+    CHECK_FALSE(IpAddress::parse("::1\0"sv));
 }
 
 // A mapped address would be a second name for an IPv4 host, past every check made on the first.
@@ -211,7 +212,7 @@ TEST_CASE("what is not a host name is refused") {
         CHECK_FALSE(parse_host_name(text));
     }
     CHECK_FALSE(parse_host_name(std::string(64, 'a')));
-    CHECK_FALSE(parse_host_name(std::string_view("a\0b", 3)));
+    CHECK_FALSE(parse_host_name("a\0b"sv));
     std::string longest;
     while (longest.size() < 252) longest += "a.";
     CHECK(parse_host_name(longest + "a"));  // 253

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 using namespace fortros;
+using namespace std::literals;
 
 static std::string error_of(std::string_view text) {
     const auto entries = parse_ini(text, "f.conf");
@@ -55,7 +56,7 @@ TEST_CASE("a line continuation is an error") {
 TEST_CASE("control characters are errors") {
     CHECK(error_of("[S]\nKey=a\x1b[31m\n") == "f.conf:2: a control character");
     CHECK(error_of("[S]\nKey=a\rb\n") == "f.conf:2: a control character");
-    CHECK(error_of(std::string_view("[S]\nKey=a\0b\n", 12)) == "f.conf:2: a control character");
+    CHECK(error_of("[S]\nKey=a\0b\n"sv) == "f.conf:2: a control character");
     CHECK(error_of("[S]\nKey=a\tb \xc3\xbc\n") == "none");
     CHECK(error_of("[S]\n# \x1b\nKey=a\n") == "none");
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 using namespace fortros;
+using namespace std::literals;
 
 static std::string parsed(std::string_view text, const JsonLimits& limits = {}) {
     const auto json = Json::parse(text, limits);
@@ -55,8 +56,8 @@ TEST_CASE("what is not exactly one JSON text is refused") {
         CAPTURE(text);
         CHECK(refused(text));
     }
-    CHECK(refused(std::string_view("[1]\0]", 5)));
-    CHECK(refused(std::string_view("\"a\0b\"", 5)));
+    CHECK(refused("[1]\0]"sv));
+    CHECK(refused("\"a\0b\""sv));
 }
 
 // Strings reach logs and other programs as UTF-8: one bad byte would make those refuse them.
@@ -99,7 +100,7 @@ TEST_CASE("an error names the place and never repeats the text") {
 TEST_CASE("strings are escaped") {
     CHECK(Json("a\"b\\c").dump() == R"("a\"b\\c")");
     CHECK(Json("\n\r\t\b\x1b\x7f").dump() == R"("\n\r\t\u0008\u001b\u007f")");
-    CHECK(Json(std::string("a\0b", 3)).dump() == R"("a\u0000b")");
+    CHECK(Json("a\0b"s).dump() == R"("a\u0000b")");
     CHECK(Json(Json::Object{{"a\"", 1}}).dump() == R"({"a\"":1})");
     CHECK(Json("\xc3\xbc").dump() == "\"\xc3\xbc\"");
 }
