@@ -10,12 +10,11 @@
 import json
 import pathlib
 
-from lib import commands, cpio, disks, pcap, preboot_console, qemu, sysroot
+from lib import commands, cpio, disks, image, pcap, preboot_console, qemu, sysroot
 from lib.commands import Commands
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 OUT = TESTS.parent / "build/out/agent"
-ROOT_LABEL = "fortros-root"
 MAC = "52:54:00:f0:00:02"
 MEMORY_MIB = 256
 BOOT_TIMEOUT_S = 180  # firmware, kernel and the whole of preboot, on a machine that is busy
@@ -44,7 +43,7 @@ class Node:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.plug = plug
         self.firmware = qemu.Firmware.fresh(self.folder / "nvram.fd")
-        self.root_disk = disks.make_ext4(self.folder / "root.ext4", root or real_root(), ROOT_LABEL)
+        self.root_disk = disks.make_ext4(self.folder / "root.ext4", root or real_root(), image.ROOT_LABEL)
 
     def boot(self, name, uki, **options):
         """Power on. `options` are those of NodeBoot."""
@@ -79,9 +78,7 @@ class NodeBoot:
 
     def wait_for_verdict(self, timeout_s=BOOT_TIMEOUT_S):
         """How preboot ended, in the words of its last line."""
-        self.machine.expect(rf"fortros-preboot: ({preboot_console.FAILED.pattern}|{preboot_console.JOINED.pattern})"
-                            .replace("?P<name>", "").replace("?P<status>", "").replace("?P<why>", "")
-                            .replace("?P<address>", ""), timeout_s, "verdict of fortros-preboot")
+        self.machine.expect(preboot_console.VERDICT, timeout_s, "verdict of fortros-preboot")
         return self.verdict()
 
     def run(self, command, **options):
@@ -100,6 +97,9 @@ class NodeBoot:
 
     def verdict(self):
         return preboot_console.verdict(self.machine.console.lines)
+
+    def peak_rss_kib(self):
+        return preboot_console.peak_rss_kib(self.machine.console.lines)
 
     def packets(self):
         return pcap.packets(self.capture)

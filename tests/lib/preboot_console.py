@@ -7,6 +7,8 @@ SAID = re.compile(r"(?:^\[ *(?P<at>\d+\.\d+)\] )?fortros-preboot: (?P<text>.*)$"
 STAGE = re.compile(r"\[(?P<number>\d)/9\] (?P<name>[a-z ]+): (?P<what>.*), (?P<took>[\d.]+) (?P<unit>ms|s)$")
 FAILED = re.compile(r"(?P<name>[a-z-]+) \(exit status (?P<status>\d+)\): (?P<why>.*)$")
 JOINED = re.compile(r"in the overlay as (?P<address>[0-9a-f:]+)")
+VERDICT = r"fortros-preboot: ([a-z-]+ \(exit status \d+\): |in the overlay as )"
+RESOURCES = re.compile(r"peak memory (?P<peak>\d+) KiB")
 STAGE_NAMES = ("settings", "clock", "links", "discover", "authenticate", "enrol", "wireguard", "remember", "hand off")
 
 
@@ -65,4 +67,12 @@ def verdict(lines):
             return Verdict(int(found["status"]), found["name"], found["why"])
         if JOINED.match(heard.text):
             return Verdict(0, "joined", heard.text)
+    return None
+
+
+def peak_rss_kib(lines):
+    """The most memory that the agent had at a time, by its own word; None when it did not say."""
+    for line in lines:
+        if (heard := said(line)) and (found := RESOURCES.match(heard.text)):
+            return int(found["peak"])
     return None

@@ -13,6 +13,7 @@ OUT = TESTS.parent / "build/out/agent"
 MAC = "52:54:00:f0:00:01"
 GATEWAY_NAME = "gateway.fleet.example"
 GATEWAY_ADDRESS = "203.0.113.5"
+ROUTER = "192.0.2.1"
 PUBLIC_RESOLVER = "9.9.9.9"
 MEMORY_MIB = 320
 LOGS = ("gateway", "public-dns", "dhcp-dns", "dhcp")
