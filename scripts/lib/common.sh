@@ -4,6 +4,9 @@
 FORTROS_TOP="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
 readonly FORTROS_TOP
 
+# Where there is no standard input at all, as under some services, an empty one does.
+{ : <&0; } 2>/dev/null || exec </dev/null
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
 die() {

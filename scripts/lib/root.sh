@@ -6,7 +6,7 @@
 # no root is made.
 # shellcheck shell=bash
 
-ROOT_DIR="${FORTROS_ROOT:-$FORTROS_TOP/build/root}"
+ROOT_DIR=$(realpath -m "${FORTROS_ROOT:-$FORTROS_TOP/build/root}")
 ROOT_SUITE=trixie
 # Raised when a root of an older script can't be brought up to date and must be made again.
 ROOT_FORMAT=1
