@@ -26,17 +26,17 @@ inline constexpr std::size_t state_size_limit = 2048;
 inline constexpr std::size_t state_gateways_limit = 8;
 
 struct NodeState {
-    PublicKey node;                       // whose state this is: must fit the key in the key store
+    PublicKey node;  // whose state this is: must fit the key in the key store
     // False from the moment before the key is stored until a gateway has answered the enrolment.
     // So a power cut in between is told from a lost state: only the former may use wide sources.
     bool enrolled = false;
-    std::optional<OrgPrefix> prefix{};    // known once enrolled
-    std::vector<Endpoint> gateways{};     // HTTPS endpoints that authenticated, newest first
-    WallTime clock_floor{};               // newest notBefore seen in an authenticated chain
-    std::optional<SourceSet> policy{};    // sources allowed from now on, if narrower than the file's
-    std::uint64_t document_serial = 0;    // newest org document seen
+    std::optional<OrgPrefix> prefix{};  // known once enrolled
+    std::vector<Endpoint> gateways{};   // HTTPS endpoints that authenticated, newest first
+    WallTime clock_floor{};             // newest notBefore seen in an authenticated chain
+    std::optional<SourceSet> policy{};  // sources allowed from now on, if narrower than the file's
+    std::uint64_t document_serial = 0;  // newest org document seen
     std::uint64_t attestation_serial = 0;  // newest attestation of this node
-    bool revoked = false;                 // an authenticated gateway said so
+    bool revoked = false;                  // an authenticated gateway said so
 
     bool operator==(const NodeState&) const = default;
 };

@@ -1,0 +1,168 @@
+#include "core/state.h"
+
+#include <doctest/doctest.h>
+
+#include "base/encoding.h"
+#include "core/crypto.h"
+
+using namespace fortros;
+
+static NodeState full_state() {
+    NodeState state;
+    state.node = *PublicKey::from_bytes(Bytes(32, 7));
+    state.enrolled = true;
+    state.prefix = *OrgPrefix::parse("fd12:3456:789a::/48");
+    state.gateways = {*Endpoint::parse("192.0.2.1:443"), *Endpoint::parse("[2001:db8::1]:8443")};
+    state.clock_floor = *from_rfc3339("2026-11-22T10:00:00Z");
+    state.policy = SourceSet::only(Source::Cached).add(Source::DhcpDns);
+    state.document_serial = 3;
+    state.attestation_serial = UINT64_MAX;
+    state.revoked = true;
+    return state;
+}
+
+// Hexadecimal that may have blanks between its fields.
+static Bytes from_fields(std::string_view text) {
+    std::string digits(text);
+    std::erase(digits, ' ');
+    return *from_hex(digits);
+}
+
+// A whole state around `fields`, given in hexadecimal, with the right length and checksum.
+static Bytes framed(std::string_view fields_in_hex, std::uint8_t version = 1) {
+    const Bytes fields = from_fields(fields_in_hex);
+    ByteWriter writer;
+    writer.text("FORTROS").u8(version).u16(static_cast<std::uint16_t>(fields.size())).bytes(fields);
+    const auto digest = crypto::sha256({writer.view()});
+    writer.bytes(ByteView(digest).first(8));
+    return writer.take();
+}
+
+static std::string error_of(ByteView bytes) {
+    const auto state = decode_state(bytes);
+    if (state) return "none";
+    CHECK(state.error().code == ErrorCode::InvalidData);
+    constexpr std::string_view prefix = "the remembered state ";
+    CHECK(state.error().text().starts_with(prefix));
+    return state.error().text().substr(prefix.size());
+}
+
+static const std::string node_field =
+    "010020 0707070707070707070707070707070707070707070707070707070707070707";
+
+// The second boot knows the gateway from these bytes alone: no resolver may be needed.
+TEST_CASE("a state survives its bytes") {
+    REQUIRE(crypto::initialise());
+    CHECK(*decode_state(encode(full_state())) == full_state());
+    NodeState least;
+    least.node = full_state().node;
+    CHECK(*decode_state(encode(least)) == least);
+}
+
+// A released agent has written these bytes: an update that reads them otherwise forgets the org.
+TEST_CASE("the format stays what it was") {
+    CHECK(encode(full_state()) ==
+          from_fields("464f5254524f5301 0072" + node_field +
+                      " 020006 fd123456789a"
+                      " 03001a 04 c0000201 01bb 06 20010db8000000000000000000000001 20fb"
+                      " 040008 000000006b02bd20"
+                      " 050001 05"
+                      " 060008 0000000000000003"
+                      " 070008 ffffffffffffffff"
+                      " 080001 03"
+                      " 1ed2d9c37e23e6cb"));
+}
+
+// Firmware may give back half a variable, or another system's: neither may become a policy.
+TEST_CASE("any damage reads as absent, with the reason") {
+    const Bytes good = encode(full_state());
+    for (std::size_t size = 0; size < good.size(); ++size) {
+        CAPTURE(size);
+        CHECK(error_of(ByteView(good).first(size)) == (size == 0 ? "is empty" : "is cut off"));
+    }
+    for (std::size_t i = 0; i < good.size() * 8; ++i) {
+        Bytes flipped = good;
+        flipped[i / 8] = static_cast<std::uint8_t>(flipped[i / 8] ^ 1U << i % 8);
+        CAPTURE(i);
+        CHECK(error_of(flipped) != "none");
+    }
+    Bytes longer = good;
+    longer.push_back(0);
+    CHECK(error_of(longer) == "has bytes after its end");
+    CHECK(error_of(Bytes(64, 0xff)) == "is garbage");
+    CHECK(error_of(Bytes(state_size_limit + 1, 0)) == "is too large");
+    Bytes wrong = good;
+    wrong.back() ^= 1;
+    CHECK(error_of(wrong) == "has a wrong checksum");
+    CHECK(error_of(framed(node_field, 2)) == "has version 2, which is not known here");
+}
+
+// A sum that is right does not make a value right: a bug of yesterday wrote it, or an attacker.
+TEST_CASE("a field that is no sound value is refused") {
+    CHECK(error_of(framed(node_field)) == "none");
+    CHECK(error_of(framed("")) == "names no node key");
+    CHECK(error_of(framed(node_field + node_field)) == "has a field twice");
+    CHECK(error_of(framed(node_field + "01")) == "has a field that is cut off");
+    CHECK(error_of(framed(node_field + "090004 0000")) == "has a field that is cut off");
+    const std::string no_key = "010020" + std::string(64, 'f');
+    CHECK(error_of(framed(no_key)) == "names a node key that is none");
+    CHECK(error_of(framed("01001f" + node_field.substr(9))) == "names a node key that is none");
+    const auto with = [](std::string_view field) {
+        return error_of(framed(std::string(node_field).append(field)));
+    };
+    CHECK(with("020006 fe123456789a") == "has a field that is no value");
+    CHECK(with("020005 fd12345678") == "has a field that is no value");
+    CHECK(with("030007 05 c0000201 01bb") == "names a gateway of no family");
+    CHECK(with("030007 04 c0000201 0000") == "names a gateway at no address");
+    CHECK(with("030007 04 00000000 01bb") == "names a gateway at no address");
+    CHECK(with("030007 04 e0000001 01bb") == "names a gateway at no address");
+    CHECK(with("030006 04 c0000201 01") == "names a gateway at no address");
+    CHECK(with("030013 06 00000000000000000000ffffc0000201 01bb") ==
+          "names a gateway at no address");
+    CHECK(with("040007 00000000000000") == "has a number of the wrong size");
+    CHECK(with("040008 0000003afff44180") == "has a clock floor after the year 9999");
+    CHECK(with("040008 8000000000000000") == "has a clock floor after the year 9999");
+    CHECK(with("050001 00") == "has a policy that is none");
+    CHECK(with("050001 08") == "has a policy that is none");
+    CHECK(with("050002 0101") == "has a byte of the wrong size");
+    CHECK(with("060004 00000001") == "has a number of the wrong size");
+    CHECK(with("070000") == "has a number of the wrong size");
+    CHECK(with("080000") == "has a byte of the wrong size");
+}
+
+// An older agent after a roll-back must keep what it understands, or it would ask DNS again.
+TEST_CASE("a field of a newer agent is skipped") {
+    const auto state = decode_state(framed("ff0003 abcdef" + node_field + "ff0000 000000"));
+    REQUIRE(state);
+    CHECK(state->node == full_state().node);
+}
+
+// NVRAM is small, and a full one bricks machines.
+TEST_CASE("only the newest gateways are kept, and the whole stays small") {
+    NodeState state = full_state();
+    state.gateways.clear();
+    for (std::uint16_t port = 1; port <= 20; ++port)
+        state.gateways.push_back({*IpAddress::parse("2001:db8::1"), port});
+    const Bytes bytes = encode(state);
+    CHECK(bytes.size() < 300);
+    const auto again = decode_state(bytes);
+    REQUIRE(again);
+    REQUIRE(again->gateways.size() == state_gateways_limit);
+    CHECK(again->gateways.front().port == 1);
+    CHECK(again->gateways.back().port == state_gateways_limit);
+
+    std::string nine = node_field + "03003f";
+    for (int i = 0; i < 9; ++i) nine += "04c000020101bb";
+    CHECK(error_of(framed(nine)) == "names too many gateways");
+}
+
+// A certificate may be dated before 1970: the state that remembers it must still be readable.
+TEST_CASE("a clock floor that is no evidence is left out") {
+    NodeState state = full_state();
+    state.clock_floor = WallTime{-1s};
+    CHECK(decode_state(encode(state))->clock_floor == WallTime{});
+    state.clock_floor = WallTime{std::chrono::seconds{253402300800}};
+    CHECK(decode_state(encode(state))->clock_floor == WallTime{});
+    state.clock_floor = WallTime{std::chrono::seconds{253402300799}};
+    CHECK(*decode_state(encode(state)) == state);
+}
