@@ -13,6 +13,7 @@
 #include "core/discovery.h"
 #include "core/messages.h"
 #include "core/overlay_plan.h"
+#include "core/settings.h"
 
 namespace fortros {
 
@@ -37,6 +38,7 @@ struct UplinkHandOff {
     std::optional<std::string> dhcp_server{};       // absent: not from DHCP
     std::string dhcp_client_id{};                   // hex, as sent
     std::uint32_t dhcp_lease_seconds = 0;
+    bool operator==(const UplinkHandOff&) const = default;
 };
 
 struct StageTiming {
@@ -58,6 +60,7 @@ struct HandOff {
     PublicKey gateway_key;
     Source source = Source::Cached;
     bool handshake_answered = false;
+    GuardMode guard = GuardMode::Nftables;  // what keeps plaintext overlay packets out
     std::vector<InterfaceHandOff> interfaces{};
     std::vector<MeshPeer> peers{};
     std::vector<UplinkHandOff> uplinks{};

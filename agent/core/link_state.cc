@@ -1,0 +1,52 @@
+#include "core/link_state.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/encoding.h"
+
+namespace fortros {
+
+// Virtual interfaces that an initramfs makes to be used as links. All others (wireguard, tun, dummy,
+// tunnels) are somebody's and none of ours.
+static constexpr std::array<std::string_view, 6> link_kinds = {"veth", "vlan",   "bond",
+                                                               "team", "bridge", "macvlan"};
+
+std::string reason_to_leave(const LinkState& link, const Settings& settings) {
+    if (!link.ethernet) return "not Ethernet";
+    if (!link.kind.empty() && std::ranges::find(link_kinds, link.kind) == link_kinds.end())
+        return "a " + link.kind + " interface";
+    if (link.is_port) return "a port of another interface";
+    if (!interface_allowed(settings, link.name)) return "not among Interfaces=";
+    return {};
+}
+
+static bool contains(const std::vector<IpAddress>& list, const IpAddress& address) {
+    return std::ranges::find(list, address) != list.end();
+}
+
+LinkReport report_of(const LinkState& link, const LinkKnowledge& knowledge) {
+    LinkReport report{.ifindex = link.ifindex,
+                      .name = link.name,
+                      .mac = to_text(link.mac),
+                      .gateways = link.gateways};
+    if (link.up && link.carrier)
+        for (const LinkAddress& address : link.addresses)
+            if (address.global && address.settled &&
+                !contains(knowledge.unconfirmed, address.network.address))
+                report.addresses.push_back(address.network);
+    // IPv4 first, otherwise as the kernel has them.
+    std::ranges::stable_partition(report.addresses,
+                                  [](const IpNetwork& it) { return it.address.is_v4(); });
+    if (const DhcpLease* lease = knowledge.lease) {
+        report.resolvers = lease->resolvers;
+        report.dhcp_server = lease->server.text();
+        report.dhcp_client_id = to_hex(lease->client_id);
+        report.dhcp_lease_seconds = static_cast<std::uint32_t>(lease->lifetime.count());
+    }
+    for (const IpAddress& resolver : knowledge.resolvers)
+        if (!contains(report.resolvers, resolver)) report.resolvers.push_back(resolver);
+    return report;
+}
+
+}  // namespace fortros

@@ -1,0 +1,48 @@
+#include "os/dhcp_session.h"
+
+namespace fortros {
+
+void DhcpSession::start() {
+    m_trouble.clear();
+    auto socket = DhcpSocket::open(m_loop, m_ifindex, [this](ByteView payload) {
+        perform(m_client.received(payload, monotonic_now()));
+    });
+    if (!socket) {
+        m_trouble = socket.error().text();
+        return m_events.progressed();
+    }
+    m_socket = *std::move(socket);
+    perform(m_client.start(monotonic_now()));
+}
+
+void DhcpSession::stop() {
+    m_timer = {};
+    m_socket.reset();
+}
+
+void DhcpSession::perform(std::vector<DhcpClient::Action> actions) {
+    for (const auto& action : actions)
+        if (const auto* message = std::get_if<DhcpClient::Send>(&action)) send(*message);
+    const Instant deadline = m_client.deadline();
+    m_timer = deadline == Instant::max()
+                  ? Loop::Timer{}
+                  : m_loop.at(deadline, [this] { perform(m_client.tick(monotonic_now())); });
+    for (const auto& action : actions) {
+        if (const auto* bound = std::get_if<DhcpClient::Bound>(&action)) {
+            m_events.bound(bound->lease);
+        } else if (const auto* lost = std::get_if<DhcpClient::Lost>(&action)) {
+            m_events.lost(lost->lease, lost->why);
+        }
+    }
+    m_events.progressed();
+}
+
+// A message that could not be sent is one that was lost: the client will send it again.
+void DhcpSession::send(const DhcpClient::Send& send) {
+    const Status sent = send.unicast_to
+                            ? m_socket->unicast(send.payload, send.source, *send.unicast_to)
+                            : m_socket->broadcast(send.payload, send.source);
+    m_trouble = sent ? std::string() : sent.error().text();
+}
+
+}  // namespace fortros

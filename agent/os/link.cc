@@ -1,0 +1,169 @@
+#include "os/link.h"
+
+#include <algorithm>
+
+namespace fortros {
+
+// Against a fight with somebody who takes the link down each time.
+static constexpr std::uint32_t bring_up_limit = 8;
+
+Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::uint32_t metric,
+           std::function<void()> changed)
+    : m_parts(parts),
+      m_state(state),
+      m_addressing(addressing),
+      m_metric(metric),
+      m_changed(std::move(changed)),
+      m_dhcp(parts.loop, parts.random, state.ifindex, state.mac, parts.settings.hostname,
+             {.bound =
+                  [this](const DhcpLease& lease) {
+                      const std::string got = lease.address.text() + " from DHCP server " +
+                                              lease.server.text() + " for " +
+                                              std::to_string(lease.lifetime.count()) + " s";
+                      note(Level::Info, got);
+                      configure(configuration_of(lease, m_metric));
+                  },
+              .lost =
+                  [this](const DhcpLease& lease, const Error& why) {
+                      note(Level::Warning, "lost " + lease.address.text() + ": " + why.text());
+                      configure({.by = ConfiguredBy::Dhcp, .metric = m_metric});
+                  },
+              .progressed = [this] { m_changed(); }}),
+      m_solicitor(parts.loop, state.ifindex) {}
+
+void Link::note(Level level, std::string message) {
+    m_parts.log.write({.level = level,
+                       .event = "link",
+                       .message = m_state.name + ": " + message,
+                       .fields = {{"interface", m_state.name}}});
+}
+
+// --- steps --------------------------------------------------------------------------------------
+
+void Link::observe(const LinkState& state) {
+    m_state = state;
+    if (!state.up) {
+        carrier_went();
+        return bring_up();
+    }
+    if (!state.carrier) return carrier_went();
+    // The count tells a carrier that went and came between two looks.
+    if (m_carrier_seen == state.carrier_changes) return;
+    carrier_went();
+    m_carrier_seen = state.carrier_changes;
+    carrier_came();
+}
+
+void Link::bring_up() {
+    if (m_tries_up++ >= bring_up_limit) return;
+    const Status done = m_parts.control.bring_up(m_state.ifindex);
+    m_trouble = done ? std::string() : done.error().text();
+    if (!done) note(Level::Warning, m_trouble);
+}
+
+static bool has_settled_link_local(const LinkState& state) {
+    return std::ranges::any_of(state.addresses, [](const LinkAddress& it) {
+        return it.settled && !it.network.address.is_v4() && it.network.address.is_link_local();
+    });
+}
+
+void Link::carrier_came() {
+    note(Level::Info, "carrier");
+    // The kernel solicits routers once its link-local address is settled. When it is already, that
+    // was before anybody listened.
+    if (m_addressing == Addressing::Automatic && has_settled_link_local(m_state)) solicit_routers();
+    if (m_addressing == Addressing::Automatic) m_dhcp.start();
+}
+
+void Link::carrier_went() {
+    if (!m_carrier_seen) return;
+    m_carrier_seen.reset();
+    note(Level::Info, "carrier lost");
+    m_dhcp.stop();
+    m_solicitor.stop();
+    m_resolvers.clear();
+    watch_expiry();
+}
+
+void Link::configure(const LinkConfiguration& want) {
+    if (want.mtu) set_mtu(*want.mtu);
+    const Status done = m_parts.control.apply(m_state.ifindex, want, m_configured);
+    m_trouble = done ? std::string() : done.error().text();
+    if (!done) note(Level::Warning, m_trouble);
+    m_configured = want;
+}
+
+void Link::set_mtu(std::uint16_t mtu) {
+    if (mtu == m_state.mtu) return;
+    const Status done = m_parts.control.set_mtu(m_state.ifindex, mtu);
+    if (!done) note(Level::Warning, done.error().text());
+}
+
+void Link::make_static() {
+    m_addressing = Addressing::Static;
+    configure(static_configuration_of(m_parts.settings, m_metric));
+}
+
+// --- IPv6 routers' resolvers --------------------------------------------------------------------
+
+void Link::solicit_routers() {
+    if (!m_carrier_seen || m_addressing != Addressing::Automatic) return;
+    const Status asked = m_solicitor.start();
+    // No IPv6 here, or none yet: DHCP may do.
+    if (!asked) note(Level::Debug, asked.error().text());
+}
+
+void Link::advertised(ByteView options) {
+    const auto resolvers = parse_router_resolvers(options);
+    if (!resolvers) return note(Level::Debug, resolvers.error().text());
+    if (resolvers->empty() || m_addressing != Addressing::Automatic) return;
+    m_solicitor.stop();
+    m_resolvers.heard(*resolvers, monotonic_now());
+    watch_expiry();
+    m_changed();
+}
+
+void Link::watch_expiry() {
+    const Instant next = m_resolvers.deadline();
+    m_resolvers_expire = {};
+    if (next == Instant::max()) return;
+    m_resolvers_expire = m_parts.loop.at(next, [this] {
+        m_resolvers.tick(monotonic_now());
+        watch_expiry();
+        m_changed();
+    });
+}
+
+// --- what is known ------------------------------------------------------------------------------
+
+LinkReport Link::report() const {
+    LinkKnowledge knowledge;
+    switch (m_addressing) {
+        case Addressing::None: return LinkReport{.ifindex = m_state.ifindex, .name = m_state.name};
+        case Addressing::Static: knowledge.resolvers = m_parts.settings.static_resolvers; break;
+        case Addressing::Automatic:
+            knowledge.lease = m_dhcp.lease();
+            knowledge.resolvers = m_resolvers.addresses();
+            // After the carrier came back it may be another network, until a server says no.
+            if (!knowledge.lease)
+                for (const AddressSetting& address : m_configured.addresses)
+                    knowledge.unconfirmed.push_back(address.network.address);
+            break;
+    }
+    return report_of(m_state, knowledge);
+}
+
+std::string Link::problem() const {
+    if (!m_trouble.empty()) return m_trouble;
+    if (!m_state.up) return "cannot be brought up";
+    if (!m_state.carrier) return "no carrier";
+    switch (m_addressing) {
+        case Addressing::None: return "not the link with the static addresses";
+        case Addressing::Static: return "its static addresses are not accepted yet";
+        case Addressing::Automatic: break;
+    }
+    const std::string dhcp = m_dhcp.problem();
+    return dhcp.empty() ? "its address is not there yet" : dhcp + ", and no IPv6 address";
+}
+
+}  // namespace fortros

@@ -1,0 +1,95 @@
+// One link on its way from being there to working: up, carrier, address. It owns what is asked and
+// heard on this link, changes no other, and undoes nothing when it goes.
+//
+//   observed ── down ──▶ bring up
+//            ── carrier came ──▶ DHCP, or the static settings; IPv6 is the kernel's own work
+//            ── carrier went ──▶ wait; what was configured stays
+//   lease ──▶ configure, by difference ──▶ the kernel's events ──▶ observed
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "core/link_configuration.h"
+#include "core/link_state.h"
+#include "core/router_resolvers.h"
+#include "core/settings.h"
+#include "os/dhcp_session.h"
+#include "os/link_control.h"
+#include "os/loop.h"
+#include "os/router_solicitor.h"
+
+namespace fortros {
+
+// What a link works with; all of it must outlive the link.
+struct LinkParts {
+    Loop& loop;
+    Log& log;
+    Random& random;
+    LinkControl& control;
+    const Settings& settings;
+};
+
+// How a link gets its IPv4 address, and its resolvers.
+enum class Addressing : std::uint8_t {
+    Automatic,  // DHCP; resolvers from DHCP and routers
+    Static,     // the settings' addresses and resolvers, and no other
+    None,       // another link has the static addresses: watched only
+};
+
+class Link {
+public:
+    // `changed` is called from within the loop when report() or problem() may be another now. It
+    // may not destroy the link. `metric` is that of this link's routes: the lower, the better.
+    Link(LinkParts parts, const LinkState& state, Addressing addressing, std::uint32_t metric,
+         std::function<void()> changed);
+    Link(const Link&) = delete;
+    Link& operator=(const Link&) = delete;
+    ~Link() = default;
+
+    // Takes in how the link is now, and the next step.
+    void observe(const LinkState& state);
+    // Takes in a router advertisement's options.
+    void advertised(ByteView options);
+    // Some advertisement may have been missed: asks for another.
+    void solicit_routers();
+    // Gives a link with Addressing::None the static addresses.
+    void make_static();
+
+    const LinkState& state() const { return m_state; }
+    Addressing addressing() const { return m_addressing; }
+    // Empty addresses: it does not work yet.
+    LinkReport report() const;
+    // Why it does not work, in words.
+    std::string problem() const;
+
+private:
+    void bring_up();
+    void carrier_came();
+    void carrier_went();
+    void configure(const LinkConfiguration& want);
+    void set_mtu(std::uint16_t mtu);
+    void watch_expiry();
+    void note(Level level, std::string message);
+
+    LinkParts m_parts;
+    LinkState m_state;
+    Addressing m_addressing;
+    std::uint32_t m_metric;
+    std::function<void()> m_changed;
+
+    std::uint32_t m_tries_up = 0;
+    std::optional<std::uint32_t> m_carrier_seen;  // its number of changes; absent: no carrier
+    LinkConfiguration m_configured;               // by us
+    std::string m_trouble;                        // what the kernel refused last
+    DhcpSession m_dhcp;
+    RouterResolvers m_resolvers;
+    Loop::Timer m_resolvers_expire;
+    RouterSolicitor m_solicitor;
+};
+
+}  // namespace fortros

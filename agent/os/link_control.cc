@@ -1,0 +1,226 @@
+#include "os/link_control.h"
+
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace fortros {
+
+Result<LinkControl> LinkControl::create() {
+    return LinkControl(TRY(Netlink::create(NETLINK_ROUTE)));
+}
+
+// --- observe ------------------------------------------------------------------------------------
+
+static std::uint32_t number_in(const std::optional<NetlinkAttribute>& attribute) {
+    return attribute ? attribute->u32().value_or(0) : 0;
+}
+
+static std::optional<IpAddress> address_in(const std::optional<NetlinkAttribute>& attribute) {
+    return attribute ? IpAddress::from_bytes(attribute->payload()) : std::nullopt;
+}
+
+static Status gather_link(std::vector<LinkState>& links, const nlmsghdr& message) {
+    const auto* header = family_header<ifinfomsg>(message);
+    if (!header || message.nlmsg_type != RTM_NEWLINK || (header->ifi_flags & IFF_LOOPBACK))
+        return {};
+    constexpr unsigned running = IFF_RUNNING | IFF_LOWER_UP;
+    LinkState link{.ifindex = static_cast<unsigned>(header->ifi_index),
+                   .up = (header->ifi_flags & IFF_UP) != 0,
+                   .carrier = (header->ifi_flags & running) == running};
+    const auto attributes = NetlinkAttributes::of<ifinfomsg>(message);
+    if (const auto name = attributes.find(IFLA_IFNAME)) link.name = name->text();
+    if (const auto info = attributes.find(IFLA_LINKINFO))
+        if (const auto kind = NetlinkAttributes(*info).find(IFLA_INFO_KIND))
+            link.kind = kind->text();
+    const auto mac = attributes.find(IFLA_ADDRESS);
+    link.ethernet =
+        header->ifi_type == ARPHRD_ETHER && mac && mac->payload().size() == link.mac.size();
+    if (link.ethernet) std::ranges::copy(mac->payload(), link.mac.begin());
+    link.is_port = number_in(attributes.find(IFLA_MASTER)) != 0;
+    link.carrier_changes = number_in(attributes.find(IFLA_CARRIER_CHANGES));
+    link.mtu = number_in(attributes.find(IFLA_MTU));
+    links.push_back(std::move(link));
+    return {};
+}
+
+struct FoundAddress {
+    unsigned ifindex = 0;
+    LinkAddress address;
+};
+
+static Status gather_address(std::vector<FoundAddress>& found, const nlmsghdr& message) {
+    const auto* header = family_header<ifaddrmsg>(message);
+    if (!header || message.nlmsg_type != RTM_NEWADDR) return {};
+    const auto attributes = NetlinkAttributes::of<ifaddrmsg>(message);
+    auto address = address_in(attributes.find(IFA_LOCAL));
+    if (!address) address = address_in(attributes.find(IFA_ADDRESS));
+    if (!address) return {};
+    std::uint32_t flags = header->ifa_flags;
+    if (const auto all = attributes.find(IFA_FLAGS)) flags = number_in(all);
+    constexpr std::uint32_t unsettled = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED;
+    found.push_back({header->ifa_index,
+                     {.network = {*address, header->ifa_prefixlen},
+                      .global = header->ifa_scope == RT_SCOPE_UNIVERSE,
+                      .settled = (flags & unsettled) == 0}});
+    return {};
+}
+
+struct FoundGateway {
+    unsigned ifindex = 0;
+    std::uint32_t metric = 0;
+    IpAddress gateway;
+};
+
+static Status gather_gateway(std::vector<FoundGateway>& found, const nlmsghdr& message) {
+    const auto* header = family_header<rtmsg>(message);
+    if (!header || message.nlmsg_type != RTM_NEWROUTE || header->rtm_dst_len != 0 ||
+        header->rtm_table != RT_TABLE_MAIN || header->rtm_type != RTN_UNICAST ||
+        (header->rtm_flags & (RTM_F_CLONED | RTNH_F_DEAD)))
+        return {};
+    const auto attributes = NetlinkAttributes::of<rtmsg>(message);
+    const auto gateway = address_in(attributes.find(RTA_GATEWAY));
+    if (!gateway) return {};
+    found.push_back({.ifindex = number_in(attributes.find(RTA_OIF)),
+                     .metric = number_in(attributes.find(RTA_PRIORITY)),
+                     .gateway = *gateway});
+    return {};
+}
+
+// Everything is read anew each time: the kernel says nothing when it drops IPv4 routes together
+// with an address or a link, so a table kept by events alone would go wrong.
+Result<std::vector<LinkState>> LinkControl::observe() {
+    NetlinkMessage links(RTM_GETLINK, 0, ifinfomsg{});
+    links.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    auto states =
+        TRY(m_route.dump<std::vector<LinkState>>(links, "cannot list interfaces", gather_link));
+
+    NetlinkMessage addresses(RTM_GETADDR, 0, ifaddrmsg{});
+    const auto found_addresses = TRY(m_route.dump<std::vector<FoundAddress>>(
+        addresses, "cannot list addresses", gather_address));
+    NetlinkMessage routes(RTM_GETROUTE, 0, rtmsg{});
+    auto found_gateways =
+        TRY(m_route.dump<std::vector<FoundGateway>>(routes, "cannot list routes", gather_gateway));
+    std::ranges::stable_sort(found_gateways, {}, &FoundGateway::metric);
+    std::ranges::stable_partition(found_gateways,
+                                  [](const FoundGateway& it) { return it.gateway.is_v4(); });
+
+    for (LinkState& state : states) {
+        for (const FoundAddress& found : found_addresses)
+            if (found.ifindex == state.ifindex) state.addresses.push_back(found.address);
+        for (const FoundGateway& found : found_gateways)
+            if (found.ifindex == state.ifindex) state.gateways.push_back(found.gateway);
+    }
+    return states;
+}
+
+// --- change -------------------------------------------------------------------------------------
+
+static std::uint8_t family_of(const IpAddress& address) {
+    return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+Status LinkControl::bring_up(unsigned ifindex) {
+    NetlinkMessage request(
+        RTM_SETLINK, 0,
+        ifinfomsg{
+            .ifi_index = static_cast<int>(ifindex), .ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+    return m_route.talk(request, "cannot be brought up");
+}
+
+Status LinkControl::set_mtu(unsigned ifindex, std::uint32_t mtu) {
+    NetlinkMessage request(RTM_SETLINK, 0, ifinfomsg{.ifi_index = static_cast<int>(ifindex)});
+    request.u32(IFLA_MTU, mtu);
+    return m_route.talk(request, "cannot set the MTU to " + std::to_string(mtu));
+}
+
+Status LinkControl::set_address(unsigned ifindex, const AddressSetting& address,
+                                std::uint32_t metric) {
+    const IpNetwork& network = address.network;
+    NetlinkMessage request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
+                           ifaddrmsg{.ifa_family = family_of(network.address),
+                                     .ifa_prefixlen = network.length,
+                                     .ifa_scope = RT_SCOPE_UNIVERSE,
+                                     .ifa_index = ifindex});
+    request.bytes(IFA_LOCAL, network.address.bytes())
+        .bytes(IFA_ADDRESS, network.address.bytes())
+        .u32(IFA_RT_PRIORITY, metric);
+    if (address.broadcast) request.bytes(IFA_BROADCAST, address.broadcast->bytes());
+    // The kernel takes the address away by itself when nobody renews the lease any more. Its "for
+    // ever" is the same number as DHCP's.
+    const auto lifetime = static_cast<std::uint32_t>(address.lifetime.count());
+    const ifa_cacheinfo times{.ifa_prefered = lifetime, .ifa_valid = lifetime};
+    request.bytes(IFA_CACHEINFO, {reinterpret_cast<const std::uint8_t*>(&times), sizeof(times)});
+    return m_route.talk(request, "cannot set address " + network.text());
+}
+
+Status LinkControl::remove_address(unsigned ifindex, const IpNetwork& network) {
+    NetlinkMessage request(RTM_DELADDR, 0,
+                           ifaddrmsg{.ifa_family = family_of(network.address),
+                                     .ifa_prefixlen = network.length,
+                                     .ifa_index = ifindex});
+    request.bytes(IFA_LOCAL, network.address.bytes()).bytes(IFA_ADDRESS, network.address.bytes());
+    return m_route.talk(request, "cannot remove address " + network.text());
+}
+
+Status LinkControl::change_route(RouteChange change, unsigned ifindex, const RouteSetting& route,
+                                 const LinkConfiguration& configuration) {
+    const bool set = change == RouteChange::Set;
+    const bool is_v4 = route.destination.address.is_v4();
+    const bool near = is_v4 && !route.gateway;
+    const auto protocol = static_cast<std::uint8_t>(
+        configuration.by == ConfiguredBy::Dhcp ? RTPROT_DHCP : RTPROT_STATIC);
+    NetlinkMessage request(
+        set ? RTM_NEWROUTE : RTM_DELROUTE, set ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+        rtmsg{.rtm_family = family_of(route.destination.address),
+              .rtm_dst_len = route.destination.length,
+              .rtm_table = RT_TABLE_MAIN,
+              .rtm_protocol = protocol,
+              .rtm_scope = static_cast<std::uint8_t>(near ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE),
+              .rtm_type = RTN_UNICAST,
+              .rtm_flags = route.reach == GatewayReach::OnLink ? RTNH_F_ONLINK : 0U});
+    if (route.destination.length > 0) request.bytes(RTA_DST, route.destination.address.bytes());
+    request.u32(RTA_OIF, ifindex).u32(RTA_PRIORITY, configuration.metric);
+    if (route.gateway) request.bytes(RTA_GATEWAY, route.gateway->bytes());
+    if (set && route.source) request.bytes(RTA_PREFSRC, route.source->bytes());
+    return m_route.talk(request, std::string(set ? "cannot set" : "cannot remove") +
+                                     " the route to " + route.destination.text());
+}
+
+// What is gone already is as it should be.
+static Status forgive_absence(Status status) {
+    if (!status && (status.error().system == EADDRNOTAVAIL || status.error().system == ESRCH ||
+                    status.error().system == ENODEV))
+        return {};
+    return status;
+}
+
+Status LinkControl::apply(unsigned ifindex, const LinkConfiguration& want,
+                          const LinkConfiguration& have) {
+    for (const AddressSetting& address : want.addresses)
+        TRY(set_address(ifindex, address, want.metric));
+    for (const RouteSetting& route : want.routes)
+        TRY(change_route(RouteChange::Set, ifindex, route, want));
+
+    // A route is told apart from another by where it leads and its metric; set anew it has replaced
+    // the one that was there.
+    for (const RouteSetting& old : have.routes)
+        if (want.metric != have.metric ||
+            std::ranges::find(want.routes, old.destination, &RouteSetting::destination) ==
+                want.routes.end())
+            TRY(forgive_absence(change_route(RouteChange::Remove, ifindex, old, have)));
+    for (const AddressSetting& old : have.addresses)
+        if (std::ranges::find(want.addresses, old.network, &AddressSetting::network) ==
+            want.addresses.end())
+            TRY(forgive_absence(remove_address(ifindex, old.network)));
+    return {};
+}
+
+}  // namespace fortros

@@ -1,0 +1,43 @@
+// The kernel's links, observed as values and changed by single steps (rtnetlink: linux/if_link.h,
+// if_addr.h, rtnetlink.h). It decides nothing, and takes away only what its caller says it has put.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "core/link_configuration.h"
+#include "core/link_state.h"
+#include "os/netlink.h"
+
+namespace fortros {
+
+class LinkControl {
+public:
+    static Result<LinkControl> create();
+
+    // Every link of the host but loopback, with its addresses and default routes. Busy when they
+    // change faster than they can be read; an event will follow.
+    Result<std::vector<LinkState>> observe();
+
+    Status bring_up(unsigned ifindex);
+    Status set_mtu(unsigned ifindex, std::uint32_t mtu);
+
+    // Puts `want` on a link, then takes away what is only in `have`, which was applied before. What
+    // is right already is not touched but for an address's lifetime, so nothing blinks. The MTU is
+    // not part of it. On an error what was done before it stays.
+    Status apply(unsigned ifindex, const LinkConfiguration& want, const LinkConfiguration& have);
+
+private:
+    explicit LinkControl(Netlink route) : m_route(std::move(route)) {}
+
+    Status set_address(unsigned ifindex, const AddressSetting& address, std::uint32_t metric);
+    Status remove_address(unsigned ifindex, const IpNetwork& network);
+    enum class RouteChange : std::uint8_t { Set, Remove };
+    Status change_route(RouteChange change, unsigned ifindex, const RouteSetting& route,
+                        const LinkConfiguration& configuration);
+
+    Netlink m_route;
+};
+
+}  // namespace fortros

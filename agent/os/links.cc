@@ -1,0 +1,148 @@
+#include "os/links.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace fortros {
+
+// More links than this are left alone.
+static constexpr std::size_t links_limit = 64;
+
+// The metric of networkd's DHCP routes, so that the real root replaces our routes by its own. Each
+// further link gets the next: a link that comes later never takes the traffic of one that works.
+static constexpr std::uint32_t first_metric = 1024;
+
+Links::Links(Loop& loop, Log& log, Random& random, const Settings& settings, LinkControl control,
+             LinkEvents events)
+    : m_log(log),
+      m_settings(settings),
+      m_events(std::move(events)),
+      m_control(std::move(control)),
+      m_parts{
+          .loop = loop, .log = log, .random = random, .control = m_control, .settings = m_settings},
+      m_next_metric(first_metric) {}
+
+Links::~Links() = default;
+
+Result<std::unique_ptr<Links>> Links::start(Loop& loop, Log& log, Random& random,
+                                            const Settings& settings, LinkEvents events) {
+    auto control = TRY(LinkControl::create());
+    std::unique_ptr<Links> links(
+        new Links(loop, log, random, settings, std::move(control), std::move(events)));
+    Links* raw = links.get();
+    links->m_monitor = TRY(LinkMonitor::start(
+        loop, {.changed = [raw] { raw->observe_again(); },
+               .advertised = [raw](unsigned ifindex,
+                                   ByteView options) { raw->advertised(ifindex, options); },
+               .missed = [raw] { raw->missed(); }}));
+    links->observe(TRY(links->m_control.observe()));
+    return links;
+}
+
+// --- what the kernel tells ----------------------------------------------------------------------
+
+void Links::observe_again() {
+    auto states = m_control.observe();
+    if (states) return observe(*std::move(states));
+    m_log.write({.level = Level::Warning, .event = "link", .message = states.error().text()});
+}
+
+void Links::observe(std::vector<LinkState> states) {
+    m_states = std::move(states);
+    m_is_observing = true;
+    drop_gone();
+    for (const LinkState& state : m_states) {
+        if (!reason_to_leave(state, m_settings).empty()) continue;
+        if (Link* link = take_up(state)) link->observe(state);
+    }
+    choose_static();
+    m_is_observing = false;
+    tell();
+}
+
+void Links::advertised(unsigned ifindex, ByteView options) {
+    const auto found = m_links.find(ifindex);
+    if (found != m_links.end()) found->second.link->advertised(options);
+}
+
+void Links::missed() {
+    for (auto& [ifindex, entry] : m_links) entry.link->solicit_routers();
+}
+
+// --- which links there are ----------------------------------------------------------------------
+
+void Links::drop_gone() {
+    for (auto it = m_links.begin(); it != m_links.end();) {
+        const auto state = std::ranges::find(m_states, it->first, &LinkState::ifindex);
+        const bool is_gone = state == m_states.end();
+        const std::string why = is_gone ? "it is gone" : reason_to_leave(*state, m_settings);
+        if (why.empty()) {
+            ++it;
+            continue;
+        }
+        const unsigned ifindex = it->first;
+        const bool was_usable = it->second.told.has_value();
+        it = m_links.erase(it);
+        if (was_usable) m_events.lost(ifindex, why);
+    }
+}
+
+Link* Links::take_up(const LinkState& state) {
+    const auto found = m_links.find(state.ifindex);
+    if (found != m_links.end()) return found->second.link.get();
+    if (m_links.size() >= links_limit) return nullptr;
+    const Addressing addressing =
+        m_settings.link_mode == LinkMode::Static ? Addressing::None : Addressing::Automatic;
+    Entry& entry = m_links[state.ifindex];
+    entry.link =
+        std::make_unique<Link>(m_parts, state, addressing, m_next_metric++, [this] { tell(); });
+    return entry.link.get();
+}
+
+// The static addresses go to the first link that has a carrier, and stay there while it exists: on
+// two links at once they would be of no use on either.
+void Links::choose_static() {
+    if (m_settings.link_mode != LinkMode::Static) return;
+    for (const auto& [ifindex, entry] : m_links)
+        if (entry.link->addressing() == Addressing::Static) return;
+    for (auto& [ifindex, entry] : m_links)
+        if (entry.link->state().carrier) return entry.link->make_static();
+}
+
+// --- what is told -------------------------------------------------------------------------------
+
+void Links::tell() {
+    if (m_is_observing) return;  // half of what has changed is not known yet
+    for (auto& [ifindex, entry] : m_links) {
+        LinkReport report = entry.link->report();
+        if (!report.addresses.empty()) {
+            if (entry.told == report) continue;
+            entry.told = std::move(report);
+            m_events.usable(*entry.told);
+        } else if (entry.told) {
+            entry.told.reset();
+            m_events.lost(ifindex, entry.link->problem());
+        }
+    }
+    std::string problems = describe();
+    if (problems == m_problems) return;
+    m_problems = std::move(problems);
+    m_events.trouble(m_problems);
+}
+
+std::string Links::describe() const {
+    std::vector<std::string> troubles;
+    for (const auto& [ifindex, entry] : m_links)
+        if (!entry.told)
+            troubles.push_back(entry.link->state().name + ": " + entry.link->problem());
+    if (!m_links.empty()) return join(troubles, "; ");
+
+    for (const LinkState& state : m_states)
+        if (state.ethernet)
+            troubles.push_back(state.name + " is " + reason_to_leave(state, m_settings));
+    if (troubles.empty()) return "no network interface: is the driver in the image?";
+    return "no network interface that may be used: " + join(troubles, "; ");
+}
+
+}  // namespace fortros

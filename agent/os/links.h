@@ -1,0 +1,89 @@
+// The links that carry everything else: brings up those that the settings allow, gets them
+// addresses, and tells who asks which of them work. It never touches a link outside of the settings,
+// never waits for one once another works, and leaves everything as it is when it goes.
+//
+//   rtnetlink events ──▶ observe everything ──▶ each link takes its next step ──▶ usable, trouble
+//
+// An event is only a reason to look again, so a lost one costs nothing and the order of events does
+// not matter.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "core/link_state.h"
+#include "core/settings.h"
+#include "os/link.h"
+#include "os/link_control.h"
+#include "os/link_monitor.h"
+#include "os/loop.h"
+
+namespace fortros {
+
+// What Links tells. All of it is told from within the loop, trouble also from within start(); none
+// of it may destroy the Links.
+struct LinkEvents {
+    // A link works, or what is known of one that works has changed.
+    std::function<void(const LinkReport& report)> usable;
+    // A link that worked does not any more; what it had stays configured.
+    std::function<void(unsigned ifindex, const std::string& why)> lost;
+    // Why the links that do not work do not, in words: "eth0: no carrier; eth1: no DHCP answer,
+    // asked 5 times". Empty: all work. Told whenever it changes.
+    std::function<void(const std::string& why)> trouble;
+};
+
+class Links {
+public:
+    // Starts at once. The arguments but `settings` must outlive the Links. An error means that
+    // rtnetlink itself does not work; that there is no interface is trouble, not an error, for one
+    // may yet appear.
+    static Result<std::unique_ptr<Links>> start(Loop& loop, Log& log, Random& random,
+                                                const Settings& settings, LinkEvents events);
+    Links(const Links&) = delete;
+    Links& operator=(const Links&) = delete;
+    // Configures nothing any more, and leaves addresses and routes to the real root.
+    ~Links();
+
+    // As told by LinkEvents::trouble last.
+    const std::string& problems() const { return m_problems; }
+
+private:
+    struct Entry {
+        std::unique_ptr<Link> link;
+        std::optional<LinkReport> told{};  // absent: it does not work
+    };
+
+    Links(Loop& loop, Log& log, Random& random, const Settings& settings, LinkControl control,
+          LinkEvents events);
+
+    void observe_again();
+    void observe(std::vector<LinkState> states);
+    void advertised(unsigned ifindex, ByteView options);
+    void missed();
+    void drop_gone();
+    Link* take_up(const LinkState& state);
+    void choose_static();
+    void tell();
+    std::string describe() const;
+
+    Log& m_log;
+    Settings m_settings;
+    LinkEvents m_events;
+    LinkControl m_control;
+    LinkParts m_parts;
+    std::unique_ptr<LinkMonitor> m_monitor;
+    std::vector<LinkState> m_states;    // as observed last
+    std::map<unsigned, Entry> m_links;  // those that are ours, by ifindex
+    std::uint32_t m_next_metric;
+    bool m_is_observing = false;
+    std::string m_problems;
+};
+
+}  // namespace fortros
