@@ -92,6 +92,7 @@ std::string to_json_text(const HandOff& hand_off) {
     json.set("node", node_of(hand_off));
     json.set("org", std::move(org));
     json.set("gateway", gateway_of(hand_off));
+    json.set("guard", hand_off.guard == GuardMode::Nftables ? "nftables" : "none");
     json.set("interfaces", std::move(interfaces));
     json.set("peers", std::move(peers));
     json.set("uplinks", std::move(uplinks));
@@ -181,6 +182,13 @@ static Result<UplinkHandOff> read_uplink(const JsonReader& in) {
     return uplink;
 }
 
+static Result<GuardMode> read_guard(const JsonReader& in) {
+    const std::string mode = TRY(in.string("guard", 16));
+    if (mode == "nftables") return GuardMode::Nftables;
+    if (mode == "none") return GuardMode::None;
+    return in.bad("guard", "is unknown");
+}
+
 static Status read_lists(const JsonReader& in, HandOff& out) {
     const auto* interfaces = TRY(in.array("interfaces", interfaces_limit));
     for (std::size_t i = 0; i < interfaces->size(); ++i) {
@@ -215,6 +223,7 @@ Result<HandOff> parse_hand_off(std::string_view text) {
     TRY(read_node(JsonReader(*TRY(in.object("node")), "node"), out));
     TRY(read_org(JsonReader(*TRY(in.object("org")), "org"), out));
     TRY(read_gateway(JsonReader(*TRY(in.object("gateway")), "gateway"), out));
+    out.guard = TRY(read_guard(in));
     TRY(read_lists(in, out));
     return out;
 }

@@ -168,6 +168,7 @@ HandOff Boot::make_hand_off() const {
         .gateway_key = m_conversation->gateway.wireguard_key,
         .source = m_conversation->candidate.source,
         .handshake_answered = m_handshake_answered,
+        .guard = m_in.settings.guard,
         .interfaces = m_interfaces,
         .peers = answer.peers,
         .uplinks = m_links,

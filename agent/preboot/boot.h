@@ -95,6 +95,11 @@ using BootAction =
 struct LinkUsable {
     UplinkHandOff link;
 };
+// A link that worked does not any more; what it had stays configured.
+struct LinkLost {
+    unsigned ifindex;
+    std::string why;
+};
 // Why no link works so far, in words; told again whenever it changes.
 struct LinkTrouble {
     std::string why;
@@ -131,7 +136,7 @@ struct HandOffWritten {
 // The machine's deadline has come.
 struct Tick {};
 
-using BootEvent = std::variant<LinkUsable, LinkTrouble, LookupDone, Authenticated, AttemptFailed,
+using BootEvent = std::variant<LinkUsable, LinkLost, LinkTrouble, LookupDone, Authenticated, AttemptFailed,
                                Answered, KeyStored, OverlayApplied, HandshakeAnswered, StateSaved,
                                HandOffWritten, Tick>;
 
@@ -177,6 +182,7 @@ private:
 
     // boot.cc: the events
     void on(LinkUsable event);
+    void on(LinkLost event);
     void on(LinkTrouble event);
     void on(LookupDone event);
     void on(Authenticated event);

@@ -53,6 +53,11 @@ bool Boot::check_policy() {
 
 void Boot::on(LinkTrouble event) { m_link_trouble = std::move(event.why); }
 
+void Boot::on(LinkLost event) {
+    warn("link-lost", event.why);
+    std::erase_if(m_links, [&](const auto& link) { return link.ifindex == event.ifindex; });
+}
+
 void Boot::on(LinkUsable event) {
     const auto known = std::ranges::find(m_links, event.link.ifindex, &UplinkHandOff::ifindex);
     const std::string line = event.link.name + " " +

@@ -1,0 +1,29 @@
+// Adoption: what the maintainer makes of the hand-off. A pure step from the document that preboot
+// left to the overlay that should be there, and the judgement of what is there. It changes nothing.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "core/handoff.h"
+#include "core/json.h"
+#include "core/overlay_plan.h"
+#include "core/overlay_state.h"
+
+namespace fortros {
+
+// The overlay that the hand-off describes.
+OverlayPlan plan_of(const HandOff& hand_off);
+
+// An interface whose private key is gone can't be repaired from the hand-off, which holds no key.
+// NotFound where an interface of the plan is missing or bears no key, Conflict where it bears
+// another node's.
+Status check_adoptable(const HandOff& hand_off, const std::vector<InterfaceState>& have);
+
+// What `fortros-maintainer status` shows: written to maintainer.json after every round.
+Json status_of(const HandOff& hand_off, const std::vector<InterfaceState>& have,
+               std::size_t changes, WallTime now);
+
+}  // namespace fortros

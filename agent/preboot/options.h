@@ -1,0 +1,28 @@
+// What fortros-preboot was asked to do on its own command line. It reads no file; secrets are never
+// taken from arguments, where everybody could see them.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "core/handoff.h"
+#include "core/settings.h"
+
+namespace fortros {
+
+struct PrebootOptions {
+    enum class Verb { Run, CheckConfig, Help, Version };
+    Verb verb = Verb::Run;
+    std::string config{default_settings_path};
+    std::string kernel_command_line = "/proc/cmdline";
+    std::string run_directory{fortros::run_directory};
+};
+
+extern const std::string_view preboot_help;
+
+// InvalidArgument with a hint for anything that is not understood.
+Result<PrebootOptions> parse_preboot_options(std::span<const char* const> arguments);
+
+}  // namespace fortros

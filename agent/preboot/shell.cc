@@ -1,0 +1,190 @@
+#include "preboot/shell.h"
+
+#include "base/encoding.h"
+#include "os/clock.h"
+#include "os/files.h"
+#include "os/guard.h"
+
+namespace fortros {
+
+class Shell::Connection final : public TlsHandler {
+public:
+    Connection(Shell& shell, Discovery::Id id) : m_shell(shell), m_id(id) {}
+
+    void authenticated(GatewayIdentity identity) override {
+        m_shell.post(Authenticated{m_id, std::move(identity)});
+    }
+    void answered(HttpAnswer answer) override {
+        m_shell.post(Answered{m_id, std::move(answer)});
+    }
+    void failed(Error error) override {
+        // Ends this object, so nothing of it is used afterwards.
+        Shell& shell = m_shell;
+        AttemptFailed failure{m_id, std::move(error)};
+        shell.m_connections.erase(failure.id);
+        shell.post(std::move(failure));
+    }
+
+    std::unique_ptr<TlsConnection> tls;
+
+private:
+    Shell& m_shell;
+    Discovery::Id m_id;
+};
+
+Shell::Shell(ShellParts parts, BootInputs inputs)
+    : m_parts(std::move(parts)),
+      m_settings(inputs.settings),
+      m_boot(std::move(inputs), m_parts.random, m_parts.anchors) {}
+
+Shell::~Shell() = default;
+
+Now Shell::now() const { return {monotonic_now(), wall_now()}; }
+
+ExitStatus Shell::run() {
+    m_busy = true;
+    perform_all(m_boot.start(now()));
+    m_busy = false;
+    post(Tick{});
+    if (!m_finished) {
+        if (Status status = m_parts.loop.run(); !status) {
+            note(Level::Error, "loop-failed", status.error().text());
+            return ExitStatus::Internal;
+        }
+    }
+    return m_finished.value_or(ExitStatus::Internal);
+}
+
+// The only door into the machine. Actions may post events in turn; those wait their turn.
+void Shell::post(BootEvent event) {
+    m_events.push_back(std::move(event));
+    if (m_busy) return;
+    m_busy = true;
+    while (!m_events.empty() && !m_finished) {
+        BootEvent next = std::move(m_events.front());
+        m_events.pop_front();
+        perform_all(m_boot.step(std::move(next), now()));
+    }
+    m_busy = false;
+    if (const auto deadline = m_boot.deadline(); deadline && !m_finished)
+        m_deadline = m_parts.loop.at(*deadline, [this] { post(Tick{}); });
+}
+
+void Shell::perform_all(std::vector<BootAction> actions) {
+    for (auto& action : actions) std::visit([this](auto& wanted) { perform(wanted); }, action);
+}
+
+void Shell::note(Level level, std::string event, std::string message) {
+    m_parts.log.write({.level = level, .event = std::move(event), .message = std::move(message)});
+}
+
+void Shell::perform(Report& action) { m_parts.log.write(action.entry); }
+
+void Shell::perform(Finish& action) {
+    m_finished = action.status;
+    m_parts.loop.stop();
+}
+
+// --- the network ---
+
+void Shell::perform(BringUpLinks&) {
+    auto links = Links::start(
+        m_parts.loop, m_parts.log, m_parts.random, m_settings,
+        {.usable = [this](const LinkReport& report) { post(LinkUsable{report}); },
+         .lost = [this](unsigned ifindex, const std::string& why) { post(LinkLost{ifindex, why}); },
+         .trouble = [this](const std::string& why) { post(LinkTrouble{why}); }});
+    if (!links) return post(LinkTrouble{links.error().text()});
+    m_links = std::move(*links);
+}
+
+void Shell::perform(Discovery::Lookup& action) {
+    const Discovery::Id id = action.id;
+    m_lookups[id] = NameLookup::start(
+        m_parts.loop, {.name = std::move(action.name), .servers = std::move(action.servers)},
+        [&shell = *this, id](Result<std::vector<IpAddress>> addresses) {
+            // Erasing ends this very function object, so nothing of it is used afterwards.
+            Shell& self = shell;
+            LookupDone done{id, std::move(addresses)};
+            self.m_lookups.erase(done.id);
+            self.post(std::move(done));
+        });
+}
+
+void Shell::perform(Discovery::CancelLookup& action) { m_lookups.erase(action.id); }
+
+void Shell::perform(Connect& action) {
+    if (!m_connector) {
+        auto connector = TlsConnector::create(m_parts.loop, m_parts.anchors);
+        if (!connector) return post(AttemptFailed{action.id, std::move(connector).error()});
+        m_connector = std::move(*connector);
+    }
+    auto connection = std::make_unique<Connection>(*this, action.id);
+    connection->tls = m_connector->connect({.endpoint = action.endpoint,
+                                            .gateway_name = m_settings.gateway_name,
+                                            .now = wall_now()},
+                                           *connection);
+    m_connections[action.id] = std::move(connection);
+}
+
+void Shell::perform(Disconnect& action) { m_connections.erase(action.id); }
+
+void Shell::perform(Send& action) {
+    const auto connection = m_connections.find(action.id);
+    if (connection != m_connections.end()) connection->second->tls->send(std::move(action.bytes));
+}
+
+// --- the node itself ---
+
+void Shell::perform(StoreKey& action) {
+    post(KeyStored{m_parts.key_store.store(action.key)});
+}
+
+void Shell::perform(SaveState& action) {
+    post(StateSaved{m_parts.state_store.store(encode(action.state))});
+}
+
+void Shell::perform(SetClock& action) {
+    if (Status status = set_wall_clock(action.time); !status)
+        note(Level::Warning, "clock-not-set", status.error().text());
+}
+
+void Shell::perform(WriteHandOff& action) {
+    post(HandOffWritten{write_file(m_parts.run_directory + "/" + std::string(handoff_file),
+                                   as_bytes(to_json_text(action.hand_off)), 0600)});
+}
+
+// --- the overlay ---
+
+Result<OverlayLinks*> Shell::overlay() {
+    if (!m_overlay) m_overlay = TRY(OverlayLinks::create());
+    return &*m_overlay;
+}
+
+// The guard comes first: no interface may be up for a moment without it.
+Result<std::vector<InterfaceHandOff>> Shell::apply(const OverlayPlan& plan, const PrivateKey& key) {
+    if (m_settings.guard == GuardMode::Nftables) TRY(install_guard(plan.prefix));
+    auto applied = TRY(TRY(overlay())->apply(plan, key));
+    for (const auto& change : applied.changes) note(Level::Debug, "overlay", change.text());
+    return std::move(applied.interfaces);
+}
+
+void Shell::perform(ApplyOverlay& action) {
+    post(OverlayApplied{apply(action.plan, action.key)});
+}
+
+void Shell::perform(AwaitHandshake& action) {
+    auto watch = HandshakeWatch::start(m_parts.loop, m_overlay->wireguard(), action.interface,
+                                       action.peer, action.address,
+                                       [this] { post(HandshakeAnswered{}); });
+    // Without the watch the machine's deadline ends the wait, with this line before it.
+    if (!watch) return note(Level::Warning, "handshake-not-watched", watch.error().text());
+    m_handshake = std::move(*watch);
+}
+
+void Shell::perform(TakeDownOverlay&) {
+    auto links = overlay();
+    auto removed = links ? (*links)->take_down() : std::unexpected(links.error());
+    if (!removed) note(Level::Error, "take-down-failed", removed.error().text());
+}
+
+}  // namespace fortros

@@ -1,0 +1,93 @@
+// Performs what the boot machine (boot.h) asks for on the real machine, and tells it what happened.
+// It decides nothing. Cancelling is destroying: a look-up or a connection whose object is gone
+// calls nobody back.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "core/exit_status.h"
+#include "os/handshake.h"
+#include "os/links.h"
+#include "os/loop.h"
+#include "os/overlay_links.h"
+#include "os/resolver.h"
+#include "os/stores.h"
+#include "os/tls.h"
+#include "os/trust.h"
+#include "preboot/boot.h"
+
+namespace fortros {
+
+// What the shell works with; all of it must outlive the shell.
+struct ShellParts {
+    Loop& loop;
+    Log& log;
+    Random& random;
+    const TrustAnchors& anchors;
+    KeyStore& key_store;
+    StateStore& state_store;
+    std::string run_directory;
+};
+
+class Shell {
+public:
+    Shell(ShellParts parts, BootInputs inputs);
+    Shell(const Shell&) = delete;
+    Shell& operator=(const Shell&) = delete;
+    ~Shell();
+
+    // Boots, until the machine has finished.
+    ExitStatus run();
+
+private:
+    // One TLS connection, under the id that the machine knows it by.
+    class Connection;
+
+    void post(BootEvent event);
+    void perform_all(std::vector<BootAction> actions);
+    Now now() const;
+
+    void perform(Report& action);
+    void perform(BringUpLinks& action);
+    void perform(Discovery::Lookup& action);
+    void perform(Discovery::CancelLookup& action);
+    void perform(Connect& action);
+    void perform(Disconnect& action);
+    void perform(Send& action);
+    void perform(StoreKey& action);
+    void perform(SetClock& action);
+    void perform(ApplyOverlay& action);
+    void perform(AwaitHandshake& action);
+    void perform(TakeDownOverlay& action);
+    void perform(SaveState& action);
+    void perform(WriteHandOff& action);
+    void perform(Finish& action);
+
+    Result<OverlayLinks*> overlay();
+    Result<std::vector<InterfaceHandOff>> apply(const OverlayPlan& plan, const PrivateKey& key);
+    void note(Level level, std::string event, std::string message);
+
+    ShellParts m_parts;
+    Settings m_settings;
+    Boot m_boot;
+    // Events wait here while actions are performed, so that the machine is never entered twice.
+    std::deque<BootEvent> m_events;
+    bool m_busy = false;
+    std::optional<ExitStatus> m_finished;
+
+    Loop::Timer m_deadline;
+    std::unique_ptr<Links> m_links;
+    std::unique_ptr<TlsConnector> m_connector;
+    std::map<Discovery::Id, std::unique_ptr<NameLookup>> m_lookups;
+    std::map<Discovery::Id, std::unique_ptr<Connection>> m_connections;
+    std::optional<OverlayLinks> m_overlay;
+    std::unique_ptr<HandshakeWatch> m_handshake;
+};
+
+}  // namespace fortros
