@@ -14,7 +14,8 @@ struct ClockEvidence {
     std::optional<WallTime> build_time{};     // from the settings
     std::optional<WallTime> remembered{};     // NodeState::clock_floor
     std::optional<WallTime> ca_not_before{};  // newest of the pinned CAs
-    std::optional<WallTime> ca_not_after{};   // latest of the pinned CAs; a remembered floor after it is garbage
+    std::optional<WallTime>
+        ca_not_after{};  // latest of the pinned CAs; a remembered floor after it is garbage
     std::chrono::days window{400};
 };
 
