@@ -62,15 +62,22 @@ Result<WireGuardStatus> WireGuard::status(const std::string& name) {
 }
 
 Result<PrivateKey> WireGuard::private_key(const std::string& name) {
+    struct Found {
+        PrivateKey key{};
+        bool is_set = false;
+    };
     const std::string what = quoted("cannot read the private key of", name);
     NetlinkMessage request = wireguard_message(m_family, WG_CMD_GET_DEVICE, name);
-    auto key = TRY(m_generic.dump<std::optional<PrivateKey>>(
-        request, what, [](std::optional<PrivateKey>& found, const nlmsghdr& message) -> Status {
-            if (!found) found = read_wireguard_private_key(message);
+    auto found = TRY(
+        m_generic.dump<Found>(request, what, [](Found& found, const nlmsghdr& message) -> Status {
+            if (auto key = read_wireguard_private_key(message)) {
+                found.key = std::move(*key);
+                found.is_set = true;
+            }
             return {};
         }));
-    if (!key) return fail(ErrorCode::NotFound, what, "none is set");
-    return std::move(*key);
+    if (!found.is_set) return fail(ErrorCode::NotFound, what, "none is set");
+    return std::move(found.key);
 }
 
 Status WireGuard::set_private_key(const std::string& name, const PrivateKey& key) {
