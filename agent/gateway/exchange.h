@@ -1,0 +1,42 @@
+// One HTTP exchange as values: what the edge has read, and what it shall write. The edge knows
+// nothing of members, the admission nothing of sockets.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/secret.h"
+#include "core/address.h"
+#include "core/proof.h"
+
+namespace fortros::gateway {
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+struct Request {
+    std::string method;
+    std::string target;
+    Headers headers{};    // names in lower case
+    SecretBytes body{};   // may hold an invite
+    Exporter exporter{};  // of the TLS connection that it came over
+    Endpoint from{};
+
+    // The value of a header that is there exactly once; null otherwise: of two nobody knows which.
+    const std::string* header(std::string_view lower_case_name) const;
+};
+
+struct Answer {
+    int status = 0;
+    Headers headers{};  // without Content-Length and Connection, which are the edge's
+    std::string body{};
+};
+
+// Takes an answer back to where the request came from; later, or from a handler that returned long
+// ago, as well. If the connection has gone meanwhile, nothing happens.
+using Reply = std::function<void(Answer)>;
+using Handler = std::function<void(Request, Reply)>;
+
+}  // namespace fortros::gateway

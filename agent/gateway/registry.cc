@@ -1,0 +1,22 @@
+#include "gateway/registry.h"
+
+namespace fortros::gateway {
+
+InviteState state_of(const InviteRecord& invite, WallTime now) {
+    if (invite.revoked) return InviteState::Revoked;
+    if (invite.used >= invite.uses) return InviteState::Spent;
+    if (now >= invite.expires) return InviteState::Expired;
+    return InviteState::Open;
+}
+
+std::string_view name_of(InviteState state) {
+    switch (state) {
+        case InviteState::Open: return "open";
+        case InviteState::Spent: return "spent";
+        case InviteState::Expired: return "expired";
+        case InviteState::Revoked: return "revoked";
+    }
+    return "";
+}
+
+}  // namespace fortros::gateway

@@ -1,0 +1,136 @@
+// The registry: which keys are members of the org, which invites are open, and the record of what
+// was decided. Whatever a call acknowledges is durable; whatever fails has changed nothing. It
+// never sees an invite, only its hash, and knows nothing of HTTP or WireGuard.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "core/attestation.h"
+#include "core/messages.h"
+#include "core/overlay.h"
+#include "gateway/invite.h"
+
+namespace fortros::gateway {
+
+struct NodeRecord {
+    PublicKey key;
+    IpAddress overlay_address;
+    Role role = Role::Node;
+    std::string hostname{};  // may be empty
+    std::string invite{};    // id of the invite that it came with
+    WallTime enrolled{};
+    std::optional<WallTime> revoked{};
+    std::uint64_t serial = 0;    // of its newest attestation; grows over the whole org
+    WallTime attested_until{};   // not-after of its newest attestation
+    std::uint64_t revision = 0;  // when this record last changed; no two have the same
+
+    bool operator==(const NodeRecord&) const = default;
+};
+
+struct InviteRecord {
+    std::string id;
+    std::uint32_t uses = 1;
+    std::uint32_t used = 0;
+    Role role = Role::Node;  // that it gives
+    std::string hostname{};  // that it gives; empty: the node's wish counts
+    WallTime created{};
+    WallTime expires{};
+    std::optional<WallTime> revoked{};
+
+    bool operator==(const InviteRecord&) const = default;
+};
+
+enum class InviteState { Open, Spent, Expired, Revoked };
+InviteState state_of(const InviteRecord& invite, WallTime now);
+std::string_view name_of(InviteState state);  // "open", "spent", ...
+
+// Who caused a change, for the audit log: an address, or "uid 0".
+using Actor = std::string;
+
+struct NewInvite {
+    InviteHash hash{};
+    std::uint32_t uses = 1;  // at least 1
+    Role role = Role::Node;
+    std::string hostname{};
+    WallTime expires{};
+};
+
+// A proved key that asks to become a member.
+struct Enrolment {
+    PublicKey key;
+    IpAddress overlay_address;
+    InviteHash invite{};
+    std::string hostname{};     // wish
+    WallTime attested_until{};  // not-after of the attestation that it will get
+};
+
+struct AuditEntry {
+    std::uint64_t number = 0;  // given by the registry
+    WallTime time{};
+    std::string event;  // stable name: "enrolled", "refused", "node-revoked", ...
+    Actor actor;
+    std::optional<PublicKey> node{};
+    std::string invite{};  // id
+    std::string detail{};
+
+    bool operator==(const AuditEntry&) const = default;
+};
+
+struct Member {
+    NodeRecord node;
+    bool is_new = false;  // since this very request
+};
+
+// A member, or why it is none: InviteInvalid, AddressTaken or Revoked.
+using Decision = std::variant<Member, RefusalCode>;
+
+// Errors: Busy when somebody else holds the store for too long, Exhausted when the disk is full, Io
+// and InvalidData when it is broken. All mean: not done.
+class Registry {
+public:
+    Registry() = default;
+    Registry(const Registry&) = delete;
+    Registry& operator=(const Registry&) = delete;
+    virtual ~Registry() = default;
+
+    virtual Result<std::optional<NodeRecord>> find_node(const PublicKey& key) = 0;
+
+    // Makes a key a member and spends a use of its invite, both or neither. In this order: a member
+    // is returned as it is, whatever the invite says, and spends nothing; a revoked one is Revoked;
+    // an address that is somebody else's is AddressTaken; then the invite decides.
+    virtual Result<Decision> enrol(const Enrolment& enrolment, const Actor& actor,
+                                   WallTime now) = 0;
+
+    // Gives a member the next serial and a new not-after. NotFound if it is no member (any more).
+    virtual Result<NodeRecord> renew(const PublicKey& key, WallTime attested_until) = 0;
+
+    // Idempotent: the first revocation's time stays. NotFound for a key that never was a member.
+    virtual Result<NodeRecord> revoke_node(const PublicKey& key, const Actor& actor,
+                                           WallTime now) = 0;
+
+    // Every record that changed after `revision`, revoked ones included, in the order of change.
+    virtual Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) = 0;
+
+    // A serial for an attestation that is kept elsewhere: the gateway's own.
+    virtual Result<std::uint64_t> take_serial() = 0;
+
+    virtual Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
+                                               WallTime now) = 0;
+    virtual Result<std::vector<InviteRecord>> invites() = 0;
+    // Idempotent. NotFound for an id that there is not.
+    virtual Result<InviteRecord> revoke_invite(const std::string& id, const Actor& actor,
+                                               WallTime now) = 0;
+
+    // For what is not already recorded by the calls above: refusals.
+    virtual Status record(const AuditEntry& entry) = 0;
+    // The newest `limit` entries, oldest first.
+    virtual Result<std::vector<AuditEntry>> audit(std::size_t limit) = 0;
+};
+
+}  // namespace fortros::gateway

@@ -1,0 +1,36 @@
+// The key that signs membership attestations, and the certificate that says it may. It signs what
+// it is given and decides nothing.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "core/attestation.h"
+#include "gateway/openssl.h"
+
+namespace fortros::gateway {
+
+class AttestationSigner {
+public:
+    AttestationSigner() = default;
+    AttestationSigner(const AttestationSigner&) = delete;
+    AttestationSigner& operator=(const AttestationSigner&) = delete;
+    virtual ~AttestationSigner() = default;
+
+    virtual const Signer& facts() const = 0;
+    virtual const Bytes& certificate() const = 0;  // DER
+
+    // ECDSA P-256 with SHA-256 over `message`.
+    virtual Result<crypto::Signature> sign(ByteView message) const = 0;
+};
+
+// The attestation's bytes, signed. The caller has set everything but the signer.
+Result<Bytes> sign_attestation(const AttestationSigner& signer, Attestation attestation);
+
+// A signer whose key is in memory. InvalidData if the certificate's key is not P-256 or is not the
+// given key's public half.
+Result<std::unique_ptr<AttestationSigner>> make_signer(X509* certificate, OpenSsl<EVP_PKEY> key);
+
+}  // namespace fortros::gateway

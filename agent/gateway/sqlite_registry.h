@@ -1,0 +1,57 @@
+// The registry in one SQLite file, for a gateway that serves its org alone. Several processes may
+// have it open: the server and admin commands. It never answers before the disk has what it says.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "gateway/registry.h"
+#include "gateway/sqlite.h"
+
+namespace fortros::gateway {
+
+class SqliteRegistry final : public Registry {
+public:
+    // Opens, creates or migrates. Refuses a file that is not a registry, was written by a newer
+    // version (Unsupported), or belongs to an org with another prefix (Conflict).
+    static Result<std::unique_ptr<SqliteRegistry>> open(const std::string& path,
+                                                        const OrgPrefix& prefix,
+                                                        Duration busy_timeout);
+
+    Result<std::optional<NodeRecord>> find_node(const PublicKey& key) override;
+    Result<Decision> enrol(const Enrolment& enrolment, const Actor& actor, WallTime now) override;
+    Result<NodeRecord> renew(const PublicKey& key, WallTime attested_until) override;
+    Result<NodeRecord> revoke_node(const PublicKey& key, const Actor& actor, WallTime now) override;
+    Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) override;
+    Result<std::uint64_t> take_serial() override;
+    Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
+                                       WallTime now) override;
+    Result<std::vector<InviteRecord>> invites() override;
+    Result<InviteRecord> revoke_invite(const std::string& id, const Actor& actor,
+                                       WallTime now) override;
+    Status record(const AuditEntry& entry) override;
+    Result<std::vector<AuditEntry>> audit(std::size_t limit) override;
+
+    // Reads the whole file. InvalidData, with SQLite's words, if it is damaged.
+    Status check_integrity();
+
+    // A number that changes when another connection has committed: the cheap question behind
+    // "did an admin command change something?".
+    Result<std::int64_t> data_version();
+
+private:
+    explicit SqliteRegistry(Database database) : m_database(std::move(database)) {}
+
+    Status migrate(const OrgPrefix& prefix);
+    Status check_owner(const OrgPrefix& prefix);
+    Result<std::uint64_t> next_revision();
+    Result<std::uint64_t> next_serial();
+    Result<std::optional<InviteRecord>> find_invite(const std::string& id);
+    Result<std::optional<RefusalCode>> spend_invite(const InviteHash& hash, WallTime now);
+    Status note(std::string_view event, const Actor& actor, const PublicKey* node,
+                std::string_view invite, std::string_view detail, WallTime now);
+
+    Database m_database;
+};
+
+}  // namespace fortros::gateway

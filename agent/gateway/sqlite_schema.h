@@ -1,0 +1,66 @@
+// The registry's tables, as a list of migrations: each brings a file from one version to the next.
+// A published migration is never changed; a new version is appended.
+#pragma once
+
+#include <array>
+
+namespace fortros::gateway {
+
+// PRAGMA application_id of a registry: "Fort".
+inline constexpr int registry_application_id = 0x466f7274;
+
+inline constexpr std::array registry_migrations = {
+    // 1
+    R"sql(
+    -- One row: what the whole org counts.
+    CREATE TABLE organisation (
+        one      INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        prefix   BLOB    NOT NULL CHECK (length(prefix) = 6),
+        revision INTEGER NOT NULL,  -- of the newest change to a node
+        serial   INTEGER NOT NULL   -- of the newest attestation
+    ) STRICT;
+
+    CREATE TABLE invites (
+        id       TEXT    NOT NULL PRIMARY KEY,
+        hash     BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+        uses     INTEGER NOT NULL CHECK (uses > 0),
+        used     INTEGER NOT NULL CHECK (used BETWEEN 0 AND uses),
+        role     INTEGER NOT NULL,
+        hostname TEXT    NOT NULL,
+        created  INTEGER NOT NULL,
+        expires  INTEGER NOT NULL,
+        revoked  INTEGER
+    ) STRICT, WITHOUT ROWID;
+
+    -- A node is never deleted: its key must stay refused, its address taken.
+    CREATE TABLE nodes (
+        key             BLOB    NOT NULL PRIMARY KEY CHECK (length(key) = 32),
+        overlay_address BLOB    NOT NULL UNIQUE CHECK (length(overlay_address) = 16),
+        role            INTEGER NOT NULL,
+        hostname        TEXT    NOT NULL,
+        invite          TEXT    NOT NULL REFERENCES invites (id),
+        enrolled        INTEGER NOT NULL,
+        revoked         INTEGER,
+        serial          INTEGER NOT NULL,
+        attested_until  INTEGER NOT NULL,
+        revision        INTEGER NOT NULL UNIQUE
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE audit (
+        number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+        time   INTEGER NOT NULL,
+        event  TEXT    NOT NULL,
+        actor  TEXT    NOT NULL,
+        node   BLOB,
+        invite TEXT    NOT NULL,
+        detail TEXT    NOT NULL
+    ) STRICT;
+
+    CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+    )sql",
+};
+
+}  // namespace fortros::gateway

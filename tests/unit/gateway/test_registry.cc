@@ -1,0 +1,265 @@
+// What gateway/registry.h promises, asked of every store that keeps the promise.
+#include "gateway/registry.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <memory>
+
+#include "gateway/sqlite_registry.h"
+#include "unit/gateway/memory_registry.h"
+#include "unit/os/temporary_directory.h"
+
+using namespace fortros;
+using namespace fortros::gateway;
+
+namespace {
+
+const OrgPrefix prefix = *OrgPrefix::parse("fd12:3456:789a::/48");
+const WallTime noon{std::chrono::seconds{1'800'000'000}};
+const Actor admin = "uid 0";
+const Actor stranger = "203.0.113.9";
+
+PublicKey key_of(std::uint8_t number) {
+    PublicKey key;
+    key.bytes[0] = number;
+    return key;
+}
+
+InviteHash hash_of(std::string_view invite) {
+    REQUIRE(crypto::initialise());
+    return hash_of_invite(as_bytes(invite));
+}
+
+Enrolment enrolment_of(std::uint8_t number, std::string_view invite) {
+    return {.key = key_of(number),
+            .overlay_address = overlay_address(prefix, key_of(number)),
+            .invite = hash_of(invite),
+            .hostname = "wish",
+            .attested_until = noon + std::chrono::days{30}};
+}
+
+template <typename T>
+T must(Result<T> result) {
+    if (!result) FAIL(result.error().text());
+    return std::move(*result);
+}
+
+// Runs a contract against each store, every one empty.
+void for_each_store(const std::function<void(Registry&)>& contract) {
+    SUBCASE("in memory") {
+        MemoryRegistry registry;
+        contract(registry);
+    }
+    SUBCASE("in SQLite") {
+        const TemporaryDirectory folder;
+        auto registry = must(SqliteRegistry::open(folder.path("gateway.db"), prefix, 1s));
+        contract(*registry);
+    }
+}
+
+InviteRecord make_open_invite(Registry& registry, std::string_view text, std::uint32_t uses = 1) {
+    return must(registry.create_invite(
+        {.hash = hash_of(text), .uses = uses, .expires = noon + std::chrono::days{7}}, admin, noon));
+}
+
+Member member_of(Decision decision) {
+    if (auto* code = std::get_if<RefusalCode>(&decision)) FAIL(name_of(*code));
+    return std::get<Member>(decision);
+}
+
+RefusalCode refusal_of(Decision decision) {
+    REQUIRE(std::holds_alternative<RefusalCode>(decision));
+    return std::get<RefusalCode>(decision);
+}
+
+}  // namespace
+
+// A single-use invite that works twice admits whoever found the image.
+TEST_CASE("registry: a single-use invite admits one key") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "one");
+        const auto first = member_of(must(registry.enrol(enrolment_of(1, "one"), stranger, noon)));
+        CHECK(first.is_new);
+        CHECK(first.node.invite == invite_id_of(hash_of("one")));
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(2, "one"), stranger, noon))) ==
+              RefusalCode::InviteInvalid);
+        CHECK(!must(registry.find_node(key_of(2))));
+        CHECK(must(registry.invites())[0].used == 1);
+    });
+}
+
+// A node whose answer was lost on the way would be locked out by its own spent invite.
+TEST_CASE("registry: enrolling again with the same key is the same enrolment") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "one");
+        make_open_invite(registry, "other");
+        const auto first = member_of(must(registry.enrol(enrolment_of(1, "one"), stranger, noon)));
+        for (const char* invite : {"one", "other", "never existed"}) {
+            const auto again = member_of(
+                must(registry.enrol(enrolment_of(1, invite), stranger, noon + one_day)));
+            CHECK(!again.is_new);
+            CHECK(again.node == first.node);
+        }
+        for (const auto& invite : must(registry.invites()))
+            CHECK(invite.used == (invite.id == first.node.invite ? 1U : 0U));
+    });
+}
+
+// An invite for ten machines would stop at one, or never.
+TEST_CASE("registry: an invite for three admits three") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "three", 3);
+        for (std::uint8_t number : {1, 2, 3})
+            CHECK(member_of(must(registry.enrol(enrolment_of(number, "three"), stranger, noon)))
+                      .is_new);
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(4, "three"), stranger, noon))) ==
+              RefusalCode::InviteInvalid);
+    });
+}
+
+// An image that lay in a drawer for a year would still admit.
+TEST_CASE("registry: expired, revoked and unknown invites admit nobody") {
+    for_each_store([](Registry& registry) {
+        const auto expiring = make_open_invite(registry, "expiring");
+        const auto revoked = make_open_invite(registry, "revoked");
+        must(registry.revoke_invite(revoked.id, admin, noon));
+        const auto refused = [&](std::string_view invite, WallTime now) {
+            return refusal_of(must(registry.enrol(enrolment_of(1, invite), stranger, now)));
+        };
+        CHECK(refused("expiring", expiring.expires) == RefusalCode::InviteInvalid);
+        CHECK(refused("revoked", noon) == RefusalCode::InviteInvalid);
+        CHECK(refused("unknown", noon) == RefusalCode::InviteInvalid);
+        CHECK(!must(registry.find_node(key_of(1))));
+        CHECK(member_of(must(registry.enrol(enrolment_of(1, "expiring"), stranger,
+                                            expiring.expires - 1s)))
+                  .is_new);
+    });
+}
+
+// A node would get a role or a name that it chose itself.
+TEST_CASE("registry: what the invite fixes, the node cannot choose") {
+    for_each_store([](Registry& registry) {
+        must(registry.create_invite({.hash = hash_of("fixed"), .uses = 1, .role = Role::Lighthouse,
+                                     .hostname = "lh1", .expires = noon + one_day},
+                                    admin, noon));
+        const auto node =
+            member_of(must(registry.enrol(enrolment_of(1, "fixed"), stranger, noon))).node;
+        CHECK(node.role == Role::Lighthouse);
+        CHECK(node.hostname == "lh1");
+        CHECK(must(registry.find_node(key_of(1))) == node);
+        make_open_invite(registry, "free");
+        CHECK(member_of(must(registry.enrol(enrolment_of(2, "free"), stranger, noon)))
+                  .node.hostname == "wish");
+    });
+}
+
+// The second node would take over the first one's traffic, and its invite would be gone.
+TEST_CASE("registry: a taken address is refused before the invite is touched") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "two", 2);
+        must(registry.enrol(enrolment_of(1, "two"), stranger, noon));
+        auto colliding = enrolment_of(2, "two");
+        colliding.overlay_address = overlay_address(prefix, key_of(1));
+        CHECK(refusal_of(must(registry.enrol(colliding, stranger, noon))) ==
+              RefusalCode::AddressTaken);
+        CHECK(must(registry.invites())[0].used == 1);
+    });
+}
+
+// A thrown-out node would come back with the next invite that it finds.
+TEST_CASE("registry: a revoked key stays out and its address stays taken") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "one");
+        make_open_invite(registry, "fresh", 2);
+        const auto node =
+            member_of(must(registry.enrol(enrolment_of(1, "one"), stranger, noon))).node;
+        const auto revoked = must(registry.revoke_node(node.key, admin, noon + 5s));
+        CHECK(revoked.revoked == noon + 5s);
+        CHECK(must(registry.revoke_node(node.key, admin, noon + 9s)) == revoked);
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(1, "fresh"), stranger, noon))) ==
+              RefusalCode::Revoked);
+        auto heir = enrolment_of(2, "fresh");
+        heir.overlay_address = node.overlay_address;
+        CHECK(refusal_of(must(registry.enrol(heir, stranger, noon))) == RefusalCode::AddressTaken);
+        CHECK(registry.renew(node.key, noon + one_day).error().code == ErrorCode::NotFound);
+        CHECK(registry.revoke_node(key_of(9), admin, noon).error().code == ErrorCode::NotFound);
+    });
+}
+
+// A member's newer attestation would look older than its last one, and be refused.
+TEST_CASE("registry: serials grow over the whole org") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "two", 2);
+        std::uint64_t last = 0;
+        const auto grows = [&](std::uint64_t serial) {
+            CHECK(serial > last);
+            last = serial;
+        };
+        grows(must(registry.take_serial()));
+        grows(member_of(must(registry.enrol(enrolment_of(1, "two"), stranger, noon))).node.serial);
+        grows(must(registry.take_serial()));
+        grows(member_of(must(registry.enrol(enrolment_of(2, "two"), stranger, noon))).node.serial);
+        const auto renewed = must(registry.renew(key_of(1), noon + std::chrono::days{40}));
+        grows(renewed.serial);
+        CHECK(renewed.attested_until == noon + std::chrono::days{40});
+        CHECK(must(registry.find_node(key_of(1))) == renewed);
+    });
+}
+
+// A watcher would miss a revocation, or apply it before the enrolment.
+TEST_CASE("registry: changes come in their order, each once") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "many", 9);
+        for (std::uint8_t number : {3, 1, 2})
+            must(registry.enrol(enrolment_of(number, "many"), stranger, noon));
+        auto changes = must(registry.nodes_since(0));
+        REQUIRE(changes.size() == 3);
+        CHECK(changes[0].key == key_of(3));
+        CHECK(changes[2].key == key_of(2));
+        const auto seen = changes.back().revision;
+        CHECK(must(registry.nodes_since(seen)).empty());
+        must(registry.revoke_node(key_of(3), admin, noon));
+        changes = must(registry.nodes_since(seen));
+        REQUIRE(changes.size() == 1);
+        CHECK(changes[0].key == key_of(3));
+        CHECK(changes[0].revoked.has_value());
+    });
+}
+
+// Nobody could say afterwards who let a machine in.
+TEST_CASE("registry: every decision is in the audit log") {
+    for_each_store([](Registry& registry) {
+        const auto invite = make_open_invite(registry, "one");
+        must(registry.enrol(enrolment_of(1, "one"), stranger, noon));
+        must(registry.enrol(enrolment_of(1, "one"), stranger, noon));  // nothing new
+        must(registry.enrol(enrolment_of(2, "one"), stranger, noon));  // nothing done
+        must(registry.revoke_node(key_of(1), admin, noon));
+        must(registry.revoke_invite(invite.id, admin, noon));
+        REQUIRE(registry.record({.time = noon, .event = "refused", .actor = stranger,
+                                 .node = key_of(2), .detail = "invite-invalid"}));
+        const auto entries = must(registry.audit(100));
+        REQUIRE(entries.size() == 5);
+        CHECK(entries[0].event == "invite-created");
+        CHECK(entries[1] == AuditEntry{.number = 2, .time = noon, .event = "enrolled",
+                                       .actor = stranger, .node = key_of(1), .invite = invite.id,
+                                       .detail = "wish"});
+        CHECK(entries[2].event == "node-revoked");
+        CHECK(entries[2].actor == admin);
+        CHECK(entries[3].event == "invite-revoked");
+        CHECK(entries[4].node == key_of(2));
+        CHECK(must(registry.audit(2)).front().number == 4);
+    });
+}
+
+// An admin would revoke a mistyped id and believe it done.
+TEST_CASE("registry: revoking an invite that is not there says so") {
+    for_each_store([](Registry& registry) {
+        CHECK(registry.revoke_invite("0123456789ab", admin, noon).error().code ==
+              ErrorCode::NotFound);
+        const auto invite = make_open_invite(registry, "one");
+        const auto revoked = must(registry.revoke_invite(invite.id, admin, noon));
+        CHECK(state_of(revoked, noon) == InviteState::Revoked);
+        CHECK(must(registry.revoke_invite(invite.id, admin, noon + 9s)) == revoked);
+    });
+}
