@@ -12,7 +12,6 @@
 #include "core/enrolment.h"
 
 struct mbedtls_x509_crt;
-struct mbedtls_x509_crt_profile;
 
 namespace fortros {
 
@@ -39,7 +38,7 @@ public:
     // no signer can pose as a gateway. Untrusted otherwise, with the reason.
     Result<Signer> verify(ByteView certificate_der, WallTime now) const override;
 
-    // For os/tls.h: the anchors as mbedTLS has them, and which keys and hashes are good enough.
+    // For os/tls.h: the anchors as mbedTLS has them.
     mbedtls_x509_crt* chain() const { return m_chain.get(); }
 
 private:

@@ -1,0 +1,145 @@
+#include "os/certificate.h"
+
+#include <mbedtls/oid.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace fortros {
+
+static constexpr std::uint32_t date_flags =
+    MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE;
+
+const mbedtls_x509_crt_profile certificate_profile = {
+    .allowed_mds = MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA256) |
+                   MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA384) |
+                   MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA512),
+    .allowed_pks = MBEDTLS_X509_ID_FLAG(MBEDTLS_PK_ECKEY) | MBEDTLS_X509_ID_FLAG(MBEDTLS_PK_ECDSA),
+    .allowed_curves = MBEDTLS_X509_ID_FLAG(MBEDTLS_ECP_DP_SECP256R1) |
+                      MBEDTLS_X509_ID_FLAG(MBEDTLS_ECP_DP_SECP384R1),
+    .rsa_min_bitlen = 0,
+};
+
+WallTime wall_time_of(const mbedtls_x509_time& time) {
+    using namespace std::chrono;
+    const year_month_day date{year{time.year}, month{static_cast<unsigned>(time.mon)},
+                              day{static_cast<unsigned>(time.day)}};
+    return sys_days{date} + hours{time.hour} + minutes{time.min} + seconds{time.sec};
+}
+
+mbedtls_ecp_group_id curve_of(const mbedtls_x509_crt& certificate) {
+    const mbedtls_ecp_keypair* key = mbedtls_pk_ec(certificate.pk);
+    return key ? mbedtls_ecp_keypair_get_group_id(key) : MBEDTLS_ECP_DP_NONE;
+}
+
+std::string text_of(const mbedtls_x509_name& name) {
+    char text[256];
+    const int size = mbedtls_x509_dn_gets(text, sizeof text, &name);
+    return size > 0 ? printable({text, static_cast<std::size_t>(size)}) : "a name of no use";
+}
+
+static std::string_view text_of(const mbedtls_x509_buf& buffer) {
+    return {reinterpret_cast<const char*>(buffer.p), buffer.len};
+}
+
+static void read_names(const mbedtls_x509_crt& leaf, LeafFacts& facts) {
+    // The first entry lies in the certificate itself, and is empty where there is no extension.
+    for (auto entry = &leaf.subject_alt_names; entry && entry->buf.p; entry = entry->next) {
+        mbedtls_x509_subject_alternative_name name{};
+        // Kinds of names that mbedTLS does not read are none that we look for.
+        if (mbedtls_x509_parse_subject_alt_name(&entry->buf, &name) != 0) continue;
+        if (name.type == MBEDTLS_X509_SAN_DNS_NAME)
+            facts.dns_names.emplace_back(text_of(name.san.unstructured_name));
+        else if (name.type == MBEDTLS_X509_SAN_UNIFORM_RESOURCE_IDENTIFIER)
+            facts.uris.emplace_back(text_of(name.san.unstructured_name));
+        mbedtls_x509_free_subject_alt_name(&name);
+    }
+}
+
+static void read_usage(const mbedtls_x509_crt& leaf, LeafFacts& facts) {
+    constexpr std::string_view server_auth{MBEDTLS_OID_SERVER_AUTH,
+                                           MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)};
+    constexpr std::string_view any{MBEDTLS_OID_ANY_EXTENDED_KEY_USAGE,
+                                   MBEDTLS_OID_SIZE(MBEDTLS_OID_ANY_EXTENDED_KEY_USAGE)};
+    facts.has_extended_key_usage =
+        mbedtls_x509_crt_has_ext_type(&leaf, MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE) != 0;
+    for (auto entry = &leaf.ext_key_usage; entry && entry->buf.p; entry = entry->next) {
+        facts.has_server_auth |= text_of(entry->buf) == server_auth;
+        facts.has_any_usage |= text_of(entry->buf) == any;
+    }
+}
+
+LeafFacts facts_of(const mbedtls_x509_crt& leaf) {
+    LeafFacts facts;
+    facts.is_ca = mbedtls_x509_crt_get_ca_istrue(&leaf) != 0;
+    facts.newest_not_before = wall_time_of(leaf.valid_from);
+    facts.earliest_not_after = wall_time_of(leaf.valid_to);
+    read_usage(leaf, facts);
+    read_names(leaf, facts);
+    return facts;
+}
+
+int ChainJudge::callback(void* judge, mbedtls_x509_crt* certificate, int depth,
+                         std::uint32_t* flags) {
+    static_cast<ChainJudge*>(judge)->look_at(*certificate, depth, *flags);
+    return 0;
+}
+
+void ChainJudge::look_at(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags) {
+    const WallTime not_before = wall_time_of(certificate.valid_from);
+    const WallTime not_after = wall_time_of(certificate.valid_to);
+    flags &= ~date_flags;
+    if (m_now < not_before) flags |= MBEDTLS_X509_BADCERT_FUTURE;
+    if (m_now > not_after) flags |= MBEDTLS_X509_BADCERT_EXPIRED;
+    if ((flags & date_flags) != 0) m_date_problem = date_problem(certificate, depth, flags);
+    if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0) m_issuer = text_of(certificate.issuer);
+
+    // From the anchor down: the leaf comes last, and its facts take over the dates seen so far.
+    const bool is_first = m_leaf.earliest_not_after == WallTime{};
+    LeafFacts facts = depth == 0 ? facts_of(certificate) : LeafFacts{};
+    facts.newest_not_before =
+        is_first ? not_before : std::max(not_before, m_leaf.newest_not_before);
+    facts.earliest_not_after =
+        is_first ? not_after : std::min(not_after, m_leaf.earliest_not_after);
+    m_leaf = std::move(facts);
+}
+
+std::string ChainJudge::date_problem(const mbedtls_x509_crt& certificate, int depth,
+                                     std::uint32_t flags) const {
+    // Above the leaf it is a CA that ran out, which asks for another remedy.
+    std::string text =
+        depth == 0 ? "" : " comes from '" + text_of(certificate.subject) + "', which";
+    if ((flags & MBEDTLS_X509_BADCERT_EXPIRED) != 0)
+        text += " has expired (not after " + to_rfc3339(wall_time_of(certificate.valid_to));
+    else
+        text += " is not valid yet (not before " + to_rfc3339(wall_time_of(certificate.valid_from));
+    return text + "; the clock says " + to_rfc3339(m_now) + ")";
+}
+
+// The worst first: of a certificate that nobody trusted vouches for, nothing else counts.
+Error ChainJudge::refusal(std::uint32_t flags, std::string_view whose) const {
+    constexpr std::uint32_t weak_flags =
+        MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK | MBEDTLS_X509_BADCERT_BAD_KEY;
+    constexpr std::uint32_t usage_flags = MBEDTLS_X509_BADCERT_KEY_USAGE |
+                                          MBEDTLS_X509_BADCERT_EXT_KEY_USAGE |
+                                          MBEDTLS_X509_BADCERT_NS_CERT_TYPE;
+    std::string what(whose);
+    if ((flags & MBEDTLS_X509_BADCERT_MISSING) != 0)
+        what += " is missing";
+    else if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0)
+        what += " is not signed by the pinned organisation CA (it names '" + m_issuer + "')";
+    else if ((flags & weak_flags) != 0)
+        what += " has a kind of key or signature that is not accepted (ECDSA on P-256 or P-384 is)";
+    else if ((flags & date_flags) != 0)
+        what += m_date_problem;
+    else if ((flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0)
+        what += " is for other names";
+    else if ((flags & usage_flags) != 0)
+        what += " is not meant for this use (key usage)";
+    else
+        what += " is not acceptable (mbedTLS flags " + std::to_string(flags) + ")";
+    return Error{ErrorCode::Untrusted, std::move(what)};
+}
+
+}  // namespace fortros

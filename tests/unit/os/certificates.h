@@ -1,0 +1,64 @@
+// Certificates for tests, good and bad ones, made on the spot with fresh keys.
+#pragma once
+
+#include <mbedtls/pk.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/time.h"
+
+namespace fortros {
+
+struct TestKey {
+    explicit TestKey(mbedtls_ecp_group_id curve = MBEDTLS_ECP_DP_SECP256R1);
+    TestKey(const TestKey&) = delete;
+    TestKey& operator=(const TestKey&) = delete;
+    ~TestKey();
+
+    mbedtls_pk_context pk;
+};
+
+// DER content octets of extended key usages.
+inline constexpr std::string_view server_auth_oid{"\x2b\x06\x01\x05\x05\x07\x03\x01", 8};
+inline constexpr std::string_view client_auth_oid{"\x2b\x06\x01\x05\x05\x07\x03\x02", 8};
+inline constexpr std::string_view any_usage_oid{"\x55\x1d\x25\x00", 4};
+
+// The tests' own "now", and a life around it.
+inline constexpr WallTime test_now{1'800'000'000s};
+
+struct CertificateSpec {
+    std::string subject = "CN=leaf";
+    bool is_ca = false;
+    unsigned key_usage = 0;  // MBEDTLS_X509_KU_*, 0: no such extension
+    std::vector<std::string_view> extended_usage{};
+    std::vector<std::string> dns_names{};
+    std::vector<std::string> uris{};
+    bool other_name = false;  // a kind of name that mbedTLS does not read
+    WallTime not_before = test_now - std::chrono::days{1};
+    WallTime not_after = test_now + std::chrono::days{30};
+    mbedtls_md_type_t hash = MBEDTLS_MD_SHA256;
+};
+
+// DER of a certificate for `key`, signed by `issuer_key` in the name of `issuer`.
+Bytes make_certificate(const CertificateSpec& spec, const TestKey& key, const std::string& issuer,
+                       const TestKey& issuer_key);
+
+// An org's CA: its key and its own certificate.
+struct TestAuthority {
+    explicit TestAuthority(std::string name = "CN=Test Org CA", CertificateSpec spec = {},
+                           mbedtls_ecp_group_id curve = MBEDTLS_ECP_DP_SECP256R1);
+    Bytes issue(const CertificateSpec& spec, const TestKey& key) const {
+        return make_certificate(spec, key, name, this->key);
+    }
+
+    std::string name;
+    TestKey key;
+    Bytes certificate;
+};
+
+std::string to_pem(ByteView certificate_der);
+
+}  // namespace fortros
