@@ -39,8 +39,8 @@ public:
             .key = enrolment.key,
             .overlay_address = enrolment.overlay_address,
             .role = invite->second.role,
-            .hostname = invite->second.hostname.empty() ? enrolment.hostname
-                                                        : invite->second.hostname,
+            .hostname =
+                invite->second.hostname.empty() ? enrolment.hostname : invite->second.hostname,
             .invite = invite->first,
             .enrolled = now,
             .serial = ++m_serial,
@@ -48,8 +48,12 @@ public:
             .revision = ++m_revision,
         };
         m_nodes.emplace(node.key, node);
-        note({.time = now, .event = "enrolled", .actor = actor, .node = node.key,
-              .invite = node.invite, .detail = node.hostname});
+        note({.time = now,
+              .event = "enrolled",
+              .actor = actor,
+              .node = node.key,
+              .invite = node.invite,
+              .detail = node.hostname});
         return Member{node, true};
     }
 
@@ -73,8 +77,12 @@ public:
         ++writes;
         node->second.revoked = now;
         node->second.revision = ++m_revision;
-        note({.time = now, .event = "node-revoked", .actor = actor, .node = key,
-              .invite = node->second.invite, .detail = node->second.hostname});
+        note({.time = now,
+              .event = "node-revoked",
+              .actor = actor,
+              .node = key,
+              .invite = node->second.invite,
+              .detail = node->second.hostname});
         return node->second;
     }
 
@@ -96,13 +104,19 @@ public:
                                        WallTime now) override {
         if (fault) return std::unexpected(*fault);
         ++writes;
-        const InviteRecord record{.id = invite_id_of(invite.hash), .uses = invite.uses,
-                                  .role = invite.role, .hostname = invite.hostname,
-                                  .created = now, .expires = invite.expires};
+        const InviteRecord record{.id = invite_id_of(invite.hash),
+                                  .uses = invite.uses,
+                                  .role = invite.role,
+                                  .hostname = invite.hostname,
+                                  .created = now,
+                                  .expires = invite.expires};
         m_invites.emplace(record.id, record);
-        note({.time = now, .event = "invite-created", .actor = actor, .invite = record.id,
-              .detail = "uses=" + std::to_string(record.uses) + " role=" +
-                        std::string(name_of(record.role))});
+        note({.time = now,
+              .event = "invite-created",
+              .actor = actor,
+              .invite = record.id,
+              .detail = "uses=" + std::to_string(record.uses) +
+                        " role=" + std::string(name_of(record.role))});
         return record;
     }
 

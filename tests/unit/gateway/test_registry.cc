@@ -60,7 +60,8 @@ void for_each_store(const std::function<void(Registry&)>& contract) {
 
 InviteRecord make_open_invite(Registry& registry, std::string_view text, std::uint32_t uses = 1) {
     return must(registry.create_invite(
-        {.hash = hash_of(text), .uses = uses, .expires = noon + std::chrono::days{7}}, admin, noon));
+        {.hash = hash_of(text), .uses = uses, .expires = noon + std::chrono::days{7}}, admin,
+        noon));
 }
 
 Member member_of(Decision decision) {
@@ -96,8 +97,8 @@ TEST_CASE("registry: enrolling again with the same key is the same enrolment") {
         make_open_invite(registry, "other");
         const auto first = member_of(must(registry.enrol(enrolment_of(1, "one"), stranger, noon)));
         for (const char* invite : {"one", "other", "never existed"}) {
-            const auto again = member_of(
-                must(registry.enrol(enrolment_of(1, invite), stranger, noon + one_day)));
+            const auto again =
+                member_of(must(registry.enrol(enrolment_of(1, invite), stranger, noon + one_day)));
             CHECK(!again.is_new);
             CHECK(again.node == first.node);
         }
@@ -140,8 +141,11 @@ TEST_CASE("registry: expired, revoked and unknown invites admit nobody") {
 // A node would get a role or a name that it chose itself.
 TEST_CASE("registry: what the invite fixes, the node cannot choose") {
     for_each_store([](Registry& registry) {
-        must(registry.create_invite({.hash = hash_of("fixed"), .uses = 1, .role = Role::Lighthouse,
-                                     .hostname = "lh1", .expires = noon + one_day},
+        must(registry.create_invite({.hash = hash_of("fixed"),
+                                     .uses = 1,
+                                     .role = Role::Lighthouse,
+                                     .hostname = "lh1",
+                                     .expires = noon + one_day},
                                     admin, noon));
         const auto node =
             member_of(must(registry.enrol(enrolment_of(1, "fixed"), stranger, noon))).node;
@@ -236,13 +240,20 @@ TEST_CASE("registry: every decision is in the audit log") {
         must(registry.enrol(enrolment_of(2, "one"), stranger, noon));  // nothing done
         must(registry.revoke_node(key_of(1), admin, noon));
         must(registry.revoke_invite(invite.id, admin, noon));
-        REQUIRE(registry.record({.time = noon, .event = "refused", .actor = stranger,
-                                 .node = key_of(2), .detail = "invite-invalid"}));
+        REQUIRE(registry.record({.time = noon,
+                                 .event = "refused",
+                                 .actor = stranger,
+                                 .node = key_of(2),
+                                 .detail = "invite-invalid"}));
         const auto entries = must(registry.audit(100));
         REQUIRE(entries.size() == 5);
         CHECK(entries[0].event == "invite-created");
-        CHECK(entries[1] == AuditEntry{.number = 2, .time = noon, .event = "enrolled",
-                                       .actor = stranger, .node = key_of(1), .invite = invite.id,
+        CHECK(entries[1] == AuditEntry{.number = 2,
+                                       .time = noon,
+                                       .event = "enrolled",
+                                       .actor = stranger,
+                                       .node = key_of(1),
+                                       .invite = invite.id,
                                        .detail = "wish"});
         CHECK(entries[2].event == "node-revoked");
         CHECK(entries[2].actor == admin);

@@ -79,9 +79,9 @@ TEST_CASE("sqlite registry: connections that race for an invite get each use onc
                 for (unsigned i = 0; registry && i < tries; ++i) {
                     const auto decision = (*registry)->enrol(
                         enrolment_of(connection * tries + i + 1, "shared"), "x", noon);
-                    ++(!decision                                        ? failed
+                    ++(!decision                                   ? failed
                        : std::holds_alternative<Member>(*decision) ? admitted
-                                                                        : refused);
+                                                                   : refused);
                 }
             });
     }
@@ -132,8 +132,7 @@ TEST_CASE("sqlite registry: another org's registry is refused") {
     const TemporaryDirectory folder;
     const auto path = folder.path("gateway.db");
     open_registry(path);
-    const auto registry =
-        SqliteRegistry::open(path, *OrgPrefix::parse("fdff:ffff:ffff::/48"), 1s);
+    const auto registry = SqliteRegistry::open(path, *OrgPrefix::parse("fdff:ffff:ffff::/48"), 1s);
     REQUIRE(!registry);
     CHECK(registry.error().code == ErrorCode::Conflict);
     CHECK(registry.error().what.contains("fd12:3456:789a::/48"));

@@ -1,0 +1,428 @@
+// The protocol's server side over twins: every status, and what must have happened before it.
+#include "gateway/admission.h"
+
+#include <doctest/doctest.h>
+
+#include "base/encoding.h"
+#include "unit/gateway/fakes.h"
+#include "unit/gateway/memory_registry.h"
+
+using namespace fortros;
+using namespace fortros::gateway;
+
+namespace {
+
+const WallTime noon{std::chrono::seconds{1'800'000'000}};
+const std::string invite = "fortros-invite-v1-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+struct World {
+    explicit World(WallTime signer_end = noon + std::chrono::days{365})
+        : gateway(1), signer(make_fake_signer(noon - one_day, signer_end)) {
+        GatewaySelf self{.prefix = *OrgPrefix::parse("fd12:3456:789a::/48"),
+                         .domain = "example.org",
+                         .private_key = gateway.key.duplicate(),
+                         .public_key = gateway.public_key,
+                         .endpoints = {*Endpoint::parse("198.51.100.1:51820")},
+                         .keepalive_seconds = 25};
+        prefix = self.prefix;
+        admission.emplace(std::move(self),
+                          Admission::Parts{registry, tunnels, *signer, random, log});
+        open_invite(invite, 1);
+    }
+
+    void open_invite(std::string_view text, std::uint32_t uses) {
+        REQUIRE(registry.create_invite({.hash = hash_of_invite(as_bytes(text)),
+                                        .uses = uses,
+                                        .expires = noon + std::chrono::days{7}},
+                                       "uid 0", noon));
+    }
+
+    std::uint32_t uses_of(std::string_view text) {
+        const auto invites = registry.invites();
+        for (const auto& record : *invites)
+            if (record.id == invite_id_of(hash_of_invite(as_bytes(text)))) return record.used;
+        FAIL("no such invite");
+        return 0;
+    }
+
+    Answer handle(const Request& request, WallTime now = noon) {
+        return admission->handle(request, now);
+    }
+
+    MembershipAnswer enrolled(FakeNode& node, WallTime now = noon) {
+        const auto answer = handle(node.enroll(gateway.public_key, invite), now);
+        REQUIRE_MESSAGE(answer.status == 200, answer.body);
+        return *parse_membership_answer(answer.body);
+    }
+
+    // What a node would think of the attestation in an answer.
+    Result<Attestation> check(const MembershipAnswer& answer, WallTime now = noon) const {
+        return check_attestation(answer.attestation, {signer->facts()}, prefix, now);
+    }
+
+    FakeNode gateway;  // its keys
+    std::unique_ptr<AttestationSigner> signer;
+    OrgPrefix prefix;
+    MemoryRegistry registry;
+    FakeTunnels tunnels;
+    SeededRandom random{7};
+    MemoryLog log;
+    std::optional<Admission> admission;
+};
+
+RefusalCode code_of(const Answer& answer) { return parse_refusal(answer.status, answer.body).code; }
+
+}  // namespace
+
+// Nobody could ever enrol, or a node would be told something that it can't check.
+TEST_CASE("admission: an invite and a proof make a member") {
+    World world;
+    FakeNode node(2);
+    const auto request = node.enroll(world.gateway.public_key, invite);
+    const auto answer = world.handle(request);
+    REQUIRE(answer.status == 200);
+    CHECK(node.is_proved(answer));
+    const auto membership = parse_membership_answer(answer.body);
+    REQUIRE(membership);
+    CHECK(membership->time == noon);
+    CHECK(membership->node == node.public_key);
+    CHECK(membership->overlay_address == overlay_address(world.prefix, node.public_key));
+    CHECK(membership->hostname == "wish");
+    CHECK(membership->domain == "example.org");
+    CHECK(membership->signers == std::vector<Bytes>{world.signer->certificate()});
+    const auto attestation = world.check(*membership);
+    REQUIRE(attestation);
+    CHECK(attestation->node == node.public_key);
+    CHECK(attestation->role == Role::Node);
+    CHECK(attestation->not_after == noon + std::chrono::days{30});
+    REQUIRE(membership->peers.size() == 1);
+    const auto& peer = membership->peers[0];
+    CHECK(peer.key == world.gateway.public_key);
+    CHECK(peer.role == Role::Gateway);
+    CHECK(peer.overlay_address == overlay_address(world.prefix, peer.key));
+    CHECK(peer.endpoints == std::vector{*Endpoint::parse("198.51.100.1:51820")});
+    CHECK(peer.keepalive_seconds == 25);
+    const auto own =
+        check_attestation(peer.attestation, {world.signer->facts()}, world.prefix, noon);
+    REQUIRE(own);
+    CHECK(own->role == Role::Gateway);
+    CHECK(own->node == world.gateway.public_key);
+    CHECK(world.tunnels.peers.at(node.public_key).address == membership->overlay_address);
+    CHECK(world.registry.find_node(node.public_key)->has_value());
+}
+
+// A node whose first answer was lost would be locked out by its own invite.
+TEST_CASE("admission: the same key gets its 200 again, another key a 401") {
+    World world;
+    FakeNode node(2), other(3);
+    const auto first = world.enrolled(node);
+    const auto again = world.enrolled(node);
+    CHECK(again.overlay_address == first.overlay_address);
+    CHECK(world.check(again)->serial == world.check(first)->serial);
+    const auto refused = world.handle(other.enroll(world.gateway.public_key, invite));
+    CHECK(refused.status == 401);
+    CHECK(code_of(refused) == RefusalCode::InviteInvalid);
+    CHECK(other.is_proved(refused));
+    CHECK(!world.tunnels.peers.contains(other.public_key));
+}
+
+// A returning org would wear out its disk, or find it too slow.
+TEST_CASE("admission: a member joins without a write") {
+    World world;
+    FakeNode node(2);
+    const auto enrolled = world.enrolled(node);
+    const auto writes = world.registry.writes;
+    const auto later = noon + std::chrono::days{14};
+    for (int boot = 0; boot < 3; ++boot) {
+        const auto answer = world.handle(node.join(world.gateway.public_key), later);
+        REQUIRE(answer.status == 200);
+        CHECK(node.is_proved(answer));
+        const auto membership = *parse_membership_answer(answer.body);
+        CHECK(membership.time == later);
+        CHECK(membership.overlay_address == enrolled.overlay_address);
+        CHECK(world.check(membership, later)->serial == world.check(enrolled)->serial);
+    }
+    CHECK(world.registry.writes == writes);
+}
+
+// After a month a node would no longer be believed by any peer.
+TEST_CASE("admission: an attestation is renewed once half of its life is gone") {
+    World world;
+    FakeNode node(2);
+    const auto first = world.check(world.enrolled(node));
+    const auto later = noon + std::chrono::days{16};
+    auto answer = world.handle(node.join(world.gateway.public_key), later);
+    REQUIRE(answer.status == 200);
+    const auto membership = *parse_membership_answer(answer.body);
+    const auto renewed = world.check(membership, later);
+    CHECK(renewed->serial > first->serial);
+    CHECK(renewed->not_after == later + std::chrono::days{30});
+    CHECK(check_attestation(membership.peers[0].attestation, {world.signer->facts()}, world.prefix,
+                            later)
+              ->not_after == later + std::chrono::days{30});
+    const auto writes = world.registry.writes;
+    world.handle(node.join(world.gateway.public_key), later + one_day);
+    CHECK(world.registry.writes == writes);
+}
+
+// A full disk would keep members out that the registry knows.
+TEST_CASE("admission: a renewal that can't be stored does not keep a member out") {
+    World world;
+    FakeNode node(2);
+    const auto first = world.check(world.enrolled(node));
+    world.registry.fault = Error{ErrorCode::Exhausted, "disk full"};
+    auto answer = world.handle(node.join(world.gateway.public_key), noon + std::chrono::days{16});
+    REQUIRE(answer.status == 200);
+    CHECK(world.check(*parse_membership_answer(answer.body))->serial == first->serial);
+    // But not beyond its end: nobody would believe it.
+    answer = world.handle(node.join(world.gateway.public_key), noon + std::chrono::days{31});
+    CHECK(answer.status == 503);
+}
+
+// Near the end of the signer every join would be a write, and its members' words worth nothing.
+TEST_CASE("admission: no attestation outlives its signer") {
+    const auto end = noon + std::chrono::days{10};
+    World world(end);
+    FakeNode node(2);
+    CHECK(world.check(world.enrolled(node))->not_after == end);
+    const auto writes = world.registry.writes;
+    CHECK(world.handle(node.join(world.gateway.public_key), noon + one_day).status == 200);
+    CHECK(world.registry.writes == writes);
+    CHECK(world.handle(node.join(world.gateway.public_key), end).status == 503);
+    CHECK(world.log.text().contains("signer"));
+}
+
+// A stranger could learn which keys are members, or spend an invite that he only overheard.
+TEST_CASE("admission: every wrong proof gets the same 401, whatever the key") {
+    World world;
+    FakeNode member(2), stranger(3);
+    world.enrolled(member);
+    const auto gateway = world.gateway.public_key;
+    const auto reference = world.handle({.method = "POST", .target = "/v1/join"});
+    REQUIRE(reference.status == 401);
+    CHECK(code_of(reference) == RefusalCode::ProofInvalid);
+
+    std::vector<Request> wrong;
+    for (FakeNode* node : {&member, &stranger}) {
+        const auto add = [&](auto change) {
+            auto request = node->join(gateway);
+            change(request);
+            wrong.push_back(std::move(request));
+        };
+        add([](Request& it) { it.headers[1].second = to_base64(ByteArray<32>{}); });
+        add([](Request& it) { it.headers[1].second.pop_back(); });
+        add([](Request& it) { it.headers[1].second = ""; });
+        add([](Request& it) { it.headers.pop_back(); });
+        add([](Request& it) { it.headers.erase(it.headers.begin()); });
+        add([](Request& it) { it.headers.push_back(it.headers[0]); });
+        add([](Request& it) { it.headers.push_back(it.headers[1]); });
+        add([](Request& it) { it.headers[0].second += "="; });
+        add([](Request& it) { it.body = SecretBytes(std::string_view("{}")); });
+        add([](Request& it) { it.target = enroll_target; });
+        add([](Request& it) { it.exporter.writable()[0] ^= 1; });  // another connection
+        add([&](Request& it) { it.headers[0].second = gateway.base64url(); });
+        add([&](Request& it) {
+            it.headers[0].second = (node == &member ? stranger : member).public_key.base64url();
+        });
+        // A point of low order: the key agreement itself fails.
+        add([](Request& it) { it.headers[0].second = PublicKey{}.base64url(); });
+    }
+    for (const auto& request : wrong) {
+        const auto answer = world.handle(request);
+        CHECK(answer.status == reference.status);
+        CHECK(answer.body == reference.body);
+        CHECK(answer.headers == reference.headers);  // above all: no proof of the answer
+    }
+}
+
+// The proof would stand after the look-up, and the look-up's time would tell who is a member.
+TEST_CASE("admission: nothing is looked up for a wrong proof") {
+    World world;
+    FakeNode node(2);
+    world.registry.fault = Error{ErrorCode::Io, "must not be asked"};
+    auto request = node.enroll(world.gateway.public_key, invite);
+    request.headers[1].second = to_base64(ByteArray<32>{});
+    CHECK(world.handle(request).status == 401);
+    request = node.ask(world.gateway.public_key, enroll_target, "this is no JSON");
+    request.headers[1].second = to_base64(ByteArray<32>{});
+    CHECK(world.handle(request).status == 401);
+}
+
+// A node would wait for ever instead of enrolling.
+TEST_CASE("admission: a key that is not enrolled is told so") {
+    World world;
+    FakeNode node(2);
+    const auto answer = world.handle(node.join(world.gateway.public_key));
+    CHECK(answer.status == 401);
+    CHECK(code_of(answer) == RefusalCode::UnknownNode);
+    CHECK(node.is_proved(answer));
+}
+
+// A revoked node would go on as if nothing had happened.
+TEST_CASE("admission: a revoked node gets a proved 403 on join and on enrol") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    REQUIRE(world.registry.revoke_node(node.public_key, "uid 0", noon));
+    REQUIRE(world.tunnels.remove(node.public_key));
+    world.open_invite("another-invite-entirely", 1);
+    const auto check = [&](const Request& request) {
+        const auto answer = world.handle(request);
+        CHECK(answer.status == 403);
+        CHECK(code_of(answer) == RefusalCode::Revoked);
+        CHECK(node.is_proved(answer));
+        CHECK(!world.tunnels.peers.contains(node.public_key));
+    };
+    check(node.join(world.gateway.public_key));
+    check(node.enroll(world.gateway.public_key, "another-invite-entirely"));
+    CHECK(world.uses_of("another-invite-entirely") == 0);
+}
+
+// Two nodes would share an address, or a node the gateway's.
+TEST_CASE("admission: a taken address is a 409 and costs no invite") {
+    World world;
+    FakeNode node(2), other(3);
+    SUBCASE("of another node") {
+        world.open_invite("the-other-node's-invite", 1);
+        REQUIRE(
+            world.registry.enrol({.key = other.public_key,
+                                  .overlay_address = overlay_address(world.prefix, node.public_key),
+                                  .invite = hash_of_invite(as_bytes("the-other-node's-invite")),
+                                  .attested_until = noon + one_day},
+                                 "x", noon));
+        const auto answer = world.handle(node.enroll(world.gateway.public_key, invite));
+        CHECK(answer.status == 409);
+        CHECK(node.is_proved(answer));
+    }
+    SUBCASE("of the gateway itself") {
+        const auto answer = world.handle(world.gateway.enroll(world.gateway.public_key, invite));
+        CHECK(answer.status == 409);
+    }
+    CHECK(world.uses_of(invite) == 0);
+}
+
+// A node with a bug would be told to come back later, for ever.
+TEST_CASE("admission: what can't be read is a proved 400") {
+    World world;
+    FakeNode node(2);
+    const auto ask = [&](std::string_view target, std::string_view body) {
+        const auto answer = world.handle(node.ask(world.gateway.public_key, target, body));
+        CHECK(node.is_proved(answer));
+        CHECK_MESSAGE(answer.status == 400, body);
+    };
+    const std::string boot = R"("boot_id":"0123456789abcdef0123456789abcdef")";
+    ask(join_target, "");
+    ask(join_target, "[]");
+    ask(join_target, "{\"version\":1");
+    ask(join_target, "{\"version\":2," + boot + "}");
+    ask(join_target, R"({"version":1})");
+    ask(join_target, "{\"version\":1," + boot + R"(,"hostname":"-bad-"})");
+    ask(join_target, std::string(1000, '['));
+    ask(join_target, "{\"version\":1," + boot + R"(,"invite":"AAAAAAAAAAAAAAAAAAAA"})");
+    ask(enroll_target, "{\"version\":1," + boot + "}");
+}
+
+// A gateway in another version could not be told from one that is not there.
+TEST_CASE("admission: other addresses and methods are 404 and 405") {
+    World world;
+    CHECK(world.handle({.method = "POST", .target = "/"}).status == 404);
+    CHECK(world.handle({.method = "POST", .target = "/v1/join/"}).status == 404);
+    CHECK(world.handle({.method = "POST", .target = "/v1/join?x"}).status == 404);
+    const auto answer = world.handle({.method = "GET", .target = "/v1/join"});
+    CHECK(answer.status == 405);
+    REQUIRE(header_of(answer, "Allow") != nullptr);
+    CHECK(*header_of(answer, "Allow") == "POST");
+}
+
+// A node would take a full disk for a refusal, or be told yes and then be forgotten.
+TEST_CASE("admission: when the registry fails, the node is told to come back") {
+    World world;
+    FakeNode node(2);
+    for (auto [code, longest] : {std::pair{ErrorCode::Busy, 4U}, {ErrorCode::Exhausted, 29U}}) {
+        world.registry.fault = Error{code, "database or disk is full"};
+        const auto answer = world.handle(node.enroll(world.gateway.public_key, invite));
+        CHECK(answer.status == 503);
+        CHECK(code_of(answer) == RefusalCode::Busy);
+        CHECK(node.is_proved(answer));
+        REQUIRE(header_of(answer, "Retry-After") != nullptr);
+        const auto seconds = std::stoul(*header_of(answer, "Retry-After"));
+        CHECK(seconds >= 1);
+        CHECK(seconds <= longest);
+        CHECK(!world.tunnels.peers.contains(node.public_key));
+    }
+    CHECK(world.log.text().contains("disk is full"));
+    world.registry.fault.reset();
+    world.enrolled(node);
+}
+
+// A node would be sent away at once, though its tunnel is not there.
+TEST_CASE("admission: without its peer in the kernel a node is not told yes") {
+    World world;
+    FakeNode node(2);
+    world.tunnels.fault = Error{ErrorCode::Io, "netlink"};
+    CHECK(world.handle(node.enroll(world.gateway.public_key, invite)).status == 503);
+    world.tunnels.fault.reset();
+    world.enrolled(node);  // the invite was spent by this very key
+    CHECK(world.tunnels.peers.contains(node.public_key));
+}
+
+// A node that rebooted, or once ran with its clock ahead, would be dropped by the kernel for ever;
+// and a node whose tunnel lives would see it blink at every join.
+TEST_CASE("admission: a peer without a live session is made anew, a live one is left alone") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    REQUIRE(world.tunnels.resets == 1);
+    auto& peer = world.tunnels.peers.at(node.public_key);
+    const auto resets_after = [&](std::optional<WallTime> handshake, bool stepped_back) {
+        peer.last_handshake = handshake;
+        const auto before = world.tunnels.resets;
+        REQUIRE(world.handle(node.join(world.gateway.public_key, stepped_back)).status == 200);
+        return world.tunnels.resets - before;
+    };
+    CHECK(resets_after(std::nullopt, false) == 1);
+    CHECK(resets_after(noon, false) == 0);
+    CHECK(resets_after(noon - 179s, false) == 0);
+    CHECK(resets_after(noon - 180s, false) == 1);
+    CHECK(resets_after(noon + 1h, false) == 1);  // the gateway's own clock was ahead
+    CHECK(resets_after(noon, true) == 1);
+    world.tunnels.peers.clear();
+    REQUIRE(world.handle(node.join(world.gateway.public_key)).status == 200);
+    CHECK(world.tunnels.peers.contains(node.public_key));
+}
+
+// An admin could not say who was turned away, or a stranger could fill the disk by being turned away.
+TEST_CASE("admission: refusals are recorded, within bounds") {
+    World world;
+    FakeNode node(2);
+    const auto request = node.join(world.gateway.public_key);
+    for (int i = 0; i < 500; ++i) world.handle(request);
+    auto entries = *world.registry.audit(1000);
+    CHECK(entries.size() == 1 + 60);  // the invite of the world, and a minute's worth
+    CHECK(entries.back().event == "refused");
+    CHECK(entries.back().node == node.public_key);
+    CHECK(entries.back().actor == "203.0.113.9");
+    CHECK(entries.back().detail == "unknown-node");
+    CHECK(world.log.count("refused") == 60);
+    world.handle(request, noon + 1min);
+    CHECK(world.registry.audit(1)->back().detail == "unknown-node, and 440 not recorded before");
+    for (int i = 0; i < 500; ++i) world.handle({.method = "POST", .target = "/v1/join"});
+    CHECK(world.log.count("proof-invalid") == 20);
+}
+
+// Who reads the log would have the invite.
+TEST_CASE("admission: no secret is logged or recorded") {
+    World world;
+    FakeNode node(2), other(3);
+    world.enrolled(node);
+    world.handle(other.enroll(world.gateway.public_key, invite));
+    world.handle(node.ask(world.gateway.public_key, enroll_target, "{\"invite\":\"" + invite));
+    std::string all = world.log.text();
+    const auto entries = world.registry.audit(100);
+    REQUIRE(entries->size() == 3);
+    for (const auto& entry : *entries) all += entry.detail + entry.invite;
+    const auto random_part = invite.substr(invite_prefix.size());
+    CHECK(!all.contains(random_part));
+    CHECK(!all.contains(to_base64(node.key.view())));
+    CHECK(all.contains(invite_id_of(hash_of_invite(as_bytes(invite)))));
+}
