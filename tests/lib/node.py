@@ -12,6 +12,7 @@ import pathlib
 
 from lib import commands, cpio, disks, image, pcap, preboot_console, qemu, sysroot
 from lib.commands import Commands
+from lib.uki import sections as uki_parts
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 OUT = TESTS.parent / "build/out/agent"
@@ -38,7 +39,7 @@ def real_root():
 
 
 class Node:
-    def __init__(self, folder, plug, root=None):
+    def __init__(self, folder, plug=None, root=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.plug = plug
@@ -46,20 +47,43 @@ class Node:
         self.root_disk = disks.make_ext4(self.folder / "root.ext4", root or real_root(), image.ROOT_LABEL)
 
     def boot(self, name, uki, **options):
-        """Power on. `options` are those of NodeBoot."""
-        return NodeBoot(self, name, disks.make_esp(self.folder / "esp.img", uki), **options)
+        """Power on, by the firmware. `options` are those of NodeBoot."""
+        esp = disks.make_esp(self.folder / "esp.img", uki)
+        return NodeBoot(self, name, {"firmware": self.firmware, "disks": [esp, self.root_disk]}, **options)
+
+    def boot_without_firmware(self, name, uki, files=None, command_line="", **options):
+        """The UKI's kernel and initrd on a machine without UEFI. `files` replace those of the initrd."""
+        parts = uki_parts(uki)
+        initrd = self.folder / f"{name}.initrd"
+        initrd.write_bytes(with_files(parts[".initrd"], files or {}))
+        kernel = self.folder / "vmlinuz"
+        kernel.write_bytes(parts[".linux"])
+        words = f"{parts['.cmdline'].decode().strip(chr(0))} {command_line}"
+        return NodeBoot(self, name, {"kernel": qemu.Kernel(kernel, initrd, words), "disks": [self.root_disk]},
+                        **options)
+
+
+def with_files(initrd, files):
+    """An initrd with more files: the kernel unpacks one archive after the other, the last file wins."""
+    tree = cpio.Tree()
+    for path, content in files.items():
+        if content is None:
+            tree.folder(path)
+        else:
+            tree.file(path, content)
+    return initrd + bytes(-len(initrd) % 4) + tree.newc()
 
 
 class NodeBoot:
     """One boot, from power-on until the machine switches itself off or the test leaves it."""
 
-    def __init__(self, node, name, esp, *, on_line=None, nics=None, memory_mib=MEMORY_MIB):
+    def __init__(self, node, name, boots_from, *, on_line=None, nics=None, memory_mib=MEMORY_MIB):
         self.name = name
         self.capture = node.folder / f"{name}.pcap"
         if nics is None:
-            nics = [qemu.Nic(node.plug, MAC, self.capture)]
-        self._options = {"firmware": node.firmware, "disks": [esp, node.root_disk], "nics": nics,
-                         "channels": [commands.PORT], "memory_mib": memory_mib, "on_line": on_line}
+            nics = [qemu.Nic(node.plug, MAC, self.capture)] if node.plug else []
+        self._options = boots_from | {"nics": nics, "channels": [commands.PORT], "memory_mib": memory_mib,
+                                      "on_line": on_line}
         self._folder = node.folder
         self.machine = None
         self.commands = None

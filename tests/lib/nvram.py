@@ -5,11 +5,13 @@ and MdeModulePkg/Include/Guid/VariableFormat.h (authenticated variables).
 """
 
 import dataclasses
+import hashlib
 import pathlib
 import struct
 import uuid
 
 FORTROS = uuid.UUID("ac713719-c4fe-4ca1-ae08-285342dd98af")
+CRASH_DUMPS = uuid.UUID("cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0")  # LINUX_EFI_CRASH_GUID
 NON_VOLATILE, BOOT_SERVICE, RUNTIME = 1, 2, 4
 
 STORE_SIGNATURE = uuid.UUID("aaf32c78-947b-439a-a180-2e144ec37792").bytes_le
@@ -78,6 +80,12 @@ class Nvram:
         self._data[self._end:self._end + len(record)] = record
         self._end = _aligned(self._end + len(record))
         self.path.write_bytes(self._data)
+
+
+def key_record(private_key):
+    """What the agent stores as FortrosKey (agent/os/stores.h)."""
+    head = b"FORTKEY\x01" + private_key
+    return head + hashlib.sha256(head).digest()[:8]
 
 
 def _aligned(offset):
