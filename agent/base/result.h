@@ -72,14 +72,17 @@ std::unexpected<Error> fail_errno(int error_number, std::string what, std::strin
 
 // Unwraps a Result, or returns its error from the enclosing function:
 //     auto file = TRY(read_file(path, limit));
+// Of a temporary the value is moved, of a variable copied: what it holds stays there.
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a statement expression is the whole point.
-#define TRY(...)                                                                   \
-    __extension__({                                                                \
-        auto&& FORTROS_JOIN(try_, __LINE__) = (__VA_ARGS__);                       \
-        if (!FORTROS_JOIN(try_, __LINE__).has_value()) [[unlikely]]                \
-            return std::unexpected(std::move(FORTROS_JOIN(try_, __LINE__)).error()); \
-        std::move(FORTROS_JOIN(try_, __LINE__)).value();                           \
+#define TRY(...)                                                    \
+    __extension__({                                                 \
+        auto&& FORTROS_JOIN(try_, __LINE__) = (__VA_ARGS__);        \
+        if (!FORTROS_JOIN(try_, __LINE__).has_value()) [[unlikely]] \
+            return std::unexpected(FORTROS_FORWARD_TRY_.error());   \
+        FORTROS_FORWARD_TRY_.value();                               \
     })
+#define FORTROS_FORWARD_TRY_ \
+    std::forward<decltype(FORTROS_JOIN(try_, __LINE__))>(FORTROS_JOIN(try_, __LINE__))
 
 // An invariant that only a programmer can break. Never for input from outside.
 #define ASSERT(expression) \

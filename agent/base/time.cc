@@ -1,12 +1,19 @@
 #include "base/time.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/text.h"
 
 namespace fortros {
 
+// The years that four digits can say; a time beyond them is garbage, but may have to be printed.
+static constexpr WallTime first_time = std::chrono::sys_days{std::chrono::year{0} / 1 / 1};
+static constexpr WallTime last_time =
+    std::chrono::sys_days{std::chrono::year{10000} / 1 / 1} - std::chrono::seconds{1};
+
 std::string to_rfc3339(WallTime time) {
+    time = std::clamp(time, first_time, last_time);
     auto day = std::chrono::floor<std::chrono::days>(time);
     std::chrono::year_month_day date{day};
     std::chrono::hh_mm_ss clock{time - day};
@@ -31,8 +38,8 @@ std::optional<WallTime> from_rfc3339(std::string_view text) {
     std::chrono::year_month_day date{std::chrono::year{static_cast<int>(*year)},
                                      std::chrono::month{*month}, std::chrono::day{*day}};
     if (!date.ok() || *hour > 23 || *minute > 59 || *second > 59) return std::nullopt;
-    return std::chrono::sys_days{date} + std::chrono::hours{*hour} +
-           std::chrono::minutes{*minute} + std::chrono::seconds{*second};
+    return std::chrono::sys_days{date} + std::chrono::hours{*hour} + std::chrono::minutes{*minute} +
+           std::chrono::seconds{*second};
 }
 
 static std::optional<Duration> unit_of(std::string_view name) {
@@ -41,9 +48,8 @@ static std::optional<Duration> unit_of(std::string_view name) {
         Duration size;
     };
     static constexpr Unit units[] = {
-        {"ms", 1ms},  {"", 1s},     {"s", 1s},   {"sec", 1s},
-        {"m", 1min},  {"min", 1min}, {"h", 1h},  {"hr", 1h},
-        {"d", 24h},   {"w", 7 * 24h},
+        {"ms", 1ms},   {"", 1s},  {"s", 1s},  {"sec", 1s}, {"m", 1min},
+        {"min", 1min}, {"h", 1h}, {"hr", 1h}, {"d", 24h},  {"w", 7 * 24h},
     };
     for (const auto& unit : units)
         if (unit.name == name) return unit.size;
@@ -59,10 +65,11 @@ std::optional<Duration> parse_duration(std::string_view text) {
         auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
         auto number = parse_number<std::uint64_t>(text.substr(0, digits));
         if (!number || *number > longest * 1000) return std::nullopt;
-        text.remove_prefix(digits);
-        auto letters = std::min(text.find_first_of("0123456789 "), text.size());
+        text = trim(text.substr(digits));
+        auto letters = std::min(text.find_first_of("0123456789 \t"), text.size());
         auto unit = unit_of(text.substr(0, letters));
-        if (!unit) return std::nullopt;
+        // "1 30" may mean 31 seconds or a minute and a half: a number that others follow has a unit.
+        if (!unit || (letters == 0 && !text.empty())) return std::nullopt;
         if (*number > static_cast<std::uint64_t>(Duration{std::chrono::seconds{longest}} / *unit))
             return std::nullopt;
         total += *unit * static_cast<std::int64_t>(*number);
@@ -74,12 +81,19 @@ std::optional<Duration> parse_duration(std::string_view text) {
 
 std::string to_text(Duration duration) {
     char text[40];
+    const long seconds = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
     if (duration < 1s)
         std::snprintf(text, sizeof text, "%.0f ms", milliseconds_of(duration));
     else if (duration < 100s)
         std::snprintf(text, sizeof text, "%.1f s", milliseconds_of(duration) / 1000);
+    else if (seconds % 86400 == 0)
+        std::snprintf(text, sizeof text, "%ld d", seconds / 86400);
+    else if (seconds % 3600 == 0)
+        std::snprintf(text, sizeof text, "%ld h", seconds / 3600);
+    else if (seconds % 60 == 0)
+        std::snprintf(text, sizeof text, "%ld min", seconds / 60);
     else
-        std::snprintf(text, sizeof text, "%.0f min", milliseconds_of(duration) / 60000);
+        std::snprintf(text, sizeof text, "%ld s", seconds);
     return text;
 }
 

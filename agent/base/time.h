@@ -32,13 +32,16 @@ inline double milliseconds_of(Duration duration) {
     return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-// "2026-11-22T10:00:00Z" (RFC 3339, UTC), both ways.
+// "2026-11-22T10:00:00Z" (RFC 3339, UTC), both ways. What lies outside of the years 0000 to 9999 is
+// written as the nearest time within.
 std::string to_rfc3339(WallTime time);
 std::optional<WallTime> from_rfc3339(std::string_view text);
 
 // A time span as systemd.time(7) writes it: "500ms", "10s", "2min", "1h", "7d", or a plain number
-// of seconds; several may follow each other ("1min 30s"). Nothing negative, at most ten years.
+// of seconds; several with units may follow each other ("1min 30s"). Nothing negative, at most ten
+// years.
 std::optional<Duration> parse_duration(std::string_view text);
+// For people: "41 ms", "1.5 s", "2 min", "150 s", "1 d".
 std::string to_text(Duration duration);
 
 }  // namespace fortros
