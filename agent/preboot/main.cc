@@ -1,0 +1,194 @@
+// fortros-preboot: brings a node from firmware into its overlay, once, before its root is mounted.
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <span>
+
+#include "core/crypto.h"
+#include "core/exit_status.h"
+#include "os/clock.h"
+#include "os/files.h"
+#include "os/log_sink.h"
+#include "os/random.h"
+#include "preboot/options.h"
+#include "preboot/prepare.h"
+#include "preboot/shell.h"
+
+namespace fortros {
+
+static constexpr const char* version = "fortros-preboot " FORTROS_VERSION;
+
+static ExitStatus fail_with(Log& log, const Failure& failure) {
+    log.write({.level = Level::Error,
+               .event = "finished",
+               .message = std::string(name_of(failure.status)) + " (exit status " +
+                          std::to_string(static_cast<int>(failure.status)) +
+                          "): " + failure.error.text(),
+               .fields = {{"status", static_cast<std::int64_t>(failure.status)},
+                          {"cause", std::string(name_of(failure.status))}}});
+    return failure.status;
+}
+
+// A core dump of this process would hold the node's key.
+static void forbid_core_dumps() {
+    ::prctl(PR_SET_DUMPABLE, 0);
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+}
+
+// libefivar has looked for its variables before main; where efivarfs was mounted only now it must
+// look again, which it does in a new life of this program.
+static void begin_again(char** arguments) {
+    ::execv("/proc/self/exe", arguments);
+    std::fprintf(stderr, "fortros-preboot: cannot start again after mounting efivarfs: errno %d\n",
+                 errno);
+}
+
+static Status ready_efivarfs(const Settings& settings, char** arguments) {
+    if (settings.key_store.kind != StoreKind::Uefi && settings.state_store.kind != StoreKind::Uefi)
+        return {};
+    if (TRY(ensure_efivarfs()) == EfivarfsState::Fresh) begin_again(arguments);
+    return {};
+}
+
+static void report_resources(Log& log) {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    const auto milliseconds = [](const timeval& time) {
+        return static_cast<std::int64_t>(time.tv_sec * 1000 + time.tv_usec / 1000);
+    };
+    const std::int64_t cpu = milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime);
+    log.write({.level = Level::Info,
+               .event = "resources",
+               .message = "peak memory " + std::to_string(usage.ru_maxrss) + " KiB, CPU " +
+                          std::to_string(cpu) + " ms",
+               .fields = {{"peak_rss_kib", std::int64_t{usage.ru_maxrss}}, {"cpu_ms", cpu}}});
+}
+
+static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootLog& log) {
+    const Instant began = monotonic_now();
+    auto settings = prepare_settings(options);
+    if (!settings) return fail_with(log, settings.error());
+    log.show_debug(settings->debug);
+    if (Status status = ready_efivarfs(*settings, arguments); !status)
+        log.write({.level = Level::Warning, .event = "no-efivarfs",
+                   .message = status.error().text()});
+    if (Status status = make_directory(options.run_directory, 0755); !status)
+        return fail_with(log, {ExitStatus::HandOffFailed, std::move(status).error()});
+    log.open_events(options.run_directory + "/" + std::string(events_file));
+
+    auto anchors = prepare_anchors(*settings);
+    if (!anchors) return fail_with(log, anchors.error());
+    auto invite = prepare_invite(*settings);
+    if (!invite) return fail_with(log, invite.error());
+    Stores stores = prepare_stores(*settings, log);
+    const Instant settings_read = monotonic_now();
+
+    if (Status status = wait_for_entropy(log); !status)
+        return fail_with(log, {ExitStatus::Internal, std::move(status).error()});
+    if (Status status = crypto::initialise(); !status)
+        return fail_with(log, {ExitStatus::Internal, std::move(status).error()});
+    auto key = stores.key->load();
+    if (!key) return fail_with(log, {ExitStatus::KeyStoreFailed, std::move(key).error()});
+    auto state = prepare_state(*stores.state, log);
+    const ClockVerdict clock = prepare_clock(*settings, **anchors, state, log);
+
+    auto loop = Loop::create();
+    if (!loop) return fail_with(log, {ExitStatus::Internal, std::move(loop).error()});
+    KernelRandom random;
+    Shell shell({**loop, log, random, **anchors, *stores.key, *stores.state,
+                 options.run_directory},
+                {.settings = std::move(*settings),
+                 .clock = clock,
+                 .key = std::move(*key),
+                 .state = std::move(state),
+                 .invite = std::move(*invite),
+                 .boot_id = make_boot_id(random),
+                 .agent = version,
+                 .settings_took = settings_read - began,
+                 .clock_took = monotonic_now() - settings_read});
+    return shell.run();
+}
+
+static OnFailure wanted_on_failure(const PrebootOptions& options) {
+    const auto settings = prepare_settings(options);
+    return settings ? settings->on_failure : OnFailure::Exit;
+}
+
+static int run(const PrebootOptions& options, char** arguments) {
+    forbid_core_dumps();
+    PrebootLog log;
+    const ExitStatus status = boot(options, arguments, log);
+    report_resources(log);
+    if (status == ExitStatus::Joined) return 0;
+    log.write({.level = Level::Notice, .event = "advice", .message = std::string(explain(status))});
+    switch (wanted_on_failure(options)) {
+        case OnFailure::Exit: break;
+        case OnFailure::Reboot:
+            log.write({.level = Level::Notice, .event = "reboot",
+                       .message = "OnFailure=reboot: restarting the machine"});
+            ::sync();
+            ::reboot(RB_AUTOBOOT);
+            break;
+        case OnFailure::Hold:
+            log.write({.level = Level::Notice, .event = "hold",
+                       .message = "OnFailure=hold: waiting for somebody to look"});
+            while (true) ::pause();
+    }
+    return static_cast<int>(status);
+}
+
+// What would fail at boot, as far as it can be known here.
+static int check_config(const PrebootOptions& options) {
+    const auto complain = [](const Failure& failure) {
+        std::fprintf(stderr, "fortros-preboot: %s\n", failure.error.text().c_str());
+        return static_cast<int>(failure.status);
+    };
+    const auto text = read_file(options.config, settings_file_limit);
+    if (!text) return complain({ExitStatus::SettingsInvalid, text.error()});
+    const auto settings = parse_settings(*text, options.config);
+    if (!settings) return complain({ExitStatus::SettingsInvalid, settings.error()});
+    if (Status status = crypto::initialise(); !status)
+        return complain({ExitStatus::Internal, status.error()});
+    const auto anchors = prepare_anchors(*settings);
+    if (!anchors) return complain(anchors.error());
+    if ((*anchors)->latest_not_after() < wall_now())
+        return complain({ExitStatus::TrustAnchorInvalid,
+                         {ErrorCode::Untrusted, "every certificate in '" + settings->ca_file +
+                                                    "' has expired"}});
+    const auto invite = prepare_invite(*settings);
+    if (!invite) return complain(invite.error());
+    std::printf("%s: good\n", options.config.c_str());
+    std::printf("  gateway    %s, port %u\n", settings->gateway_name.c_str(),
+                unsigned{settings->port});
+    std::printf("  sources    %s\n", settings->sources.text().c_str());
+    std::printf("  pinned CA  %s: %zu, in force until %s\n", settings->ca_file.c_str(),
+                (*anchors)->count(), to_rfc3339((*anchors)->latest_not_after()).c_str());
+    std::printf("  invite     %s\n", invite->empty() ? "none: only an enrolled node can boot with this"
+                                                     : settings->invite_file.c_str());
+    return 0;
+}
+
+static int preboot_main(int count, char** arguments) {
+    const auto options = parse_preboot_options(
+        std::span<const char* const>(arguments, static_cast<std::size_t>(count)).subspan(1));
+    if (!options) {
+        std::fprintf(stderr, "fortros-preboot: %s\n", options.error().text().c_str());
+        return static_cast<int>(ExitStatus::Usage);
+    }
+    switch (options->verb) {
+        case PrebootOptions::Verb::Help: std::fputs(preboot_help.data(), stdout); return 0;
+        case PrebootOptions::Verb::Version: std::puts(version); return 0;
+        case PrebootOptions::Verb::CheckConfig: return check_config(*options);
+        case PrebootOptions::Verb::Run: return run(*options, arguments);
+    }
+    return static_cast<int>(ExitStatus::Internal);
+}
+
+}  // namespace fortros
+
+int main(int count, char** arguments) { return fortros::preboot_main(count, arguments); }
