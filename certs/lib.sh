@@ -177,6 +177,9 @@ day_of() { date -u -d "@$1" '+%Y-%m-%d %H:%M UTC'; }
 # The public key of a certificate (x509) or of a request (req), to compare.
 public_key_of() { openssl "$1" -in "$2" -noout -pubkey; }
 
+# is_p256 x509|req FILE
+is_p256() { public_key_of "$1" "$2" | openssl pkey -pubin -noout -text 2>/dev/null | grep -q 'NIST CURVE: P-256'; }
+
 # Prints a P-256 private key.
 print_new_key() {
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 2>/dev/null ||

@@ -317,6 +317,22 @@ def test_an_encrypted_ca_key_opens_with_its_passphrase_only():
     openssl("verify", "-CAfile", org.ca, gateway.certificate, org.signer)
 
 
+def test_a_ca_key_from_elsewhere_is_used_as_it_is():
+    """An org whose CA key is in a hardware token, or made in a ceremony, can't use these tools."""
+    key = fresh("key")
+    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    org = Org.make(fresh("org"), "gateway.example.org", "--ca-key", key)
+    assert org.ca_key.read_bytes() == key.read_bytes() and stat.S_IMODE(org.ca_key.stat().st_mode) == 0o600
+    openssl("verify", "-CAfile", org.ca, org.gateway(fresh("gateway")).certificate)
+    weak = fresh("weak")
+    openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", weak)
+    target = fresh("org")
+    says("is not P-256", certs, "make-org", target, "--gateway-name", "gateway.example.org", "--ca-key", weak)
+    says("can't be read", certs, "make-org", target, "--gateway-name", "gateway.example.org", "--ca-key", "/nowhere")
+    says("for a new key", certs, "make-org", target, "--gateway-name", "gateway.example.org", "--ca-key", key, "--encrypt")
+    assert not target.exists()
+
+
 def test_a_second_ca_takes_over_without_renumbering():
     """Rotating the CA would give every node another address, or need every image on one day."""
     org, gateway = world()
