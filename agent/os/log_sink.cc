@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
+#include <cmath>
+#include <cstdio>
 #include <csignal>
 #include <cstdlib>
 
@@ -38,10 +39,11 @@ static std::string json_value(const std::string& value) { return json_string(val
 static std::string json_value(std::int64_t value) { return std::to_string(value); }
 static std::string json_value(bool value) { return value ? "true" : "false"; }
 static std::string json_value(double value) {
-    char text[64];
-    auto [end, error] = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, 3);
-    if (error != std::errc{} || !(value == value) || value - value != 0) return "null";
-    return {text, end};
+    if (!std::isfinite(value)) return "null";
+    // std::to_chars would do it too, with 130 KB of tables in a static program.
+    char text[400];
+    std::snprintf(text, sizeof text, "%.3f", value);
+    return text;
 }
 
 static std::string_view name_of(Level level) {
