@@ -152,6 +152,9 @@ static std::string kernel_words(const nlmsghdr& message, std::size_t offset) {
     return words ? printable(words->text(), kernel_words_limit) : std::string{};
 }
 
+// The kernel's errors are -1 to -4095 (MAX_ERRNO).
+static int errno_of(int error) { return error < 0 && error >= -4095 ? -error : EIO; }
+
 // NLMSG_ERROR: nlmsgerr, then the request itself unless capped, then attributes.
 static Status read_ack(const nlmsghdr& message, std::string_view what) {
     const auto* ack = family_header<nlmsgerr>(message);
@@ -160,14 +163,14 @@ static Status read_ack(const nlmsghdr& message, std::string_view what) {
     std::size_t offset = sizeof(nlmsgerr);
     if (!(message.nlmsg_flags & NLM_F_CAPPED) && ack->msg.nlmsg_len > sizeof(nlmsghdr))
         offset += MNL_ALIGN(std::size_t{ack->msg.nlmsg_len} - sizeof(nlmsghdr));
-    return fail_errno(-ack->error, std::string(what), kernel_words(message, offset));
+    return fail_errno(errno_of(ack->error), std::string(what), kernel_words(message, offset));
 }
 
 // NLMSG_DONE: an int, the dump's error or 0, then attributes.
 static Status read_done(const nlmsghdr& message, std::string_view what) {
     const auto* error = family_header<int>(message);
     if (!error || *error >= 0) return {};
-    return fail_errno(-*error, std::string(what), kernel_words(message, sizeof(int)));
+    return fail_errno(errno_of(*error), std::string(what), kernel_words(message, sizeof(int)));
 }
 
 Result<NetlinkProgress> read_netlink_datagram(ByteView datagram, std::uint32_t sequence,

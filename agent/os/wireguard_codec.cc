@@ -176,19 +176,20 @@ static std::optional<PublicKey> read_key(const NetlinkAttribute& attribute) {
     return key;
 }
 
+static std::optional<Endpoint> endpoint_of(ByteView address_bytes, in_port_t port) {
+    const auto address = IpAddress::from_bytes(address_bytes);
+    if (!address || port == 0) return std::nullopt;
+    return Endpoint{*address, ntohs(port)};
+}
+
 static std::optional<Endpoint> read_endpoint(const NetlinkAttribute& attribute) {
     const auto family = attribute.as<sa_family_t>();
-    if (family == AF_INET) {
-        if (const auto v4 = attribute.as<sockaddr_in>()) {
-            const auto address = IpAddress::from_bytes(bytes_of(v4->sin_addr));
-            if (address) return Endpoint{*address, ntohs(v4->sin_port)};
-        }
-    } else if (family == AF_INET6) {
-        if (const auto v6 = attribute.as<sockaddr_in6>()) {
-            const auto address = IpAddress::from_bytes(bytes_of(v6->sin6_addr));
-            if (address) return Endpoint{*address, ntohs(v6->sin6_port)};
-        }
-    }
+    if (family == AF_INET)
+        if (const auto v4 = attribute.as<sockaddr_in>())
+            return endpoint_of(bytes_of(v4->sin_addr), v4->sin_port);
+    if (family == AF_INET6)
+        if (const auto v6 = attribute.as<sockaddr_in6>())
+            return endpoint_of(bytes_of(v6->sin6_addr), v6->sin6_port);
     return std::nullopt;
 }
 
