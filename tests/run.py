@@ -5,7 +5,7 @@ usage: tests/run.py [style|unit|net|boot|all]... [--list] [NAME...]
 Runs inside the Debian 13 root; scripts/test builds what is tested and comes here.
 
   style  tests/style/test_*.py: what the sources must look like
-  unit   the doctest programs, as built for release and with the sanitizers
+  unit   the doctest programs, built with the sanitizers
   net    tests/net/test_*.py: programs in network namespaces
   boot   tests/boot/test_*.py: whole machines
 
@@ -34,7 +34,8 @@ import xml.etree.ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("style", "unit", "net", "boot")
-UNIT_PROGRAMS = (("unit", "out"), ("unit-openssl", "out"), ("unit", "out-asan"), ("unit-openssl", "out-asan"))
+UNIT_PROGRAMS = ("unit", "unit-openssl")
+UNIT_BUILD = TOP / "build/out-asan/tests/unit"
 TIME_LIMIT_S = 300
 UNIT_TIME_LIMIT_S = 600
 OUTPUT_LIMIT_LINES = 400  # of a failed test's output; the file named beside it has all
@@ -113,14 +114,15 @@ def unit_failure(case):
     return "\n".join(lines) or "failed"
 
 
-def run_unit_program(report, program, out, names):
-    path = TOP / "build" / out / "tests/unit" / program
+def run_unit_program(report, program, names):
+    path = UNIT_BUILD / program
+    label = f"unit/{program}"
     if not path.exists():
+        report.add(Outcome(label, "failed", 0.0, f"{path} has not been built"))
         return
-    label = f"unit/{program}" + ("" if out == "out" else " (sanitizers)")
     folder = TOP / "build/test/unit"
     folder.mkdir(parents=True, exist_ok=True)
-    xml_path = folder / f"{program}.{out}.xml"
+    xml_path = folder / f"{program}.xml"
     xml_path.unlink(missing_ok=True)
     # Commas and backslashes mean something in doctest's filters.
     filters = [f"-tc=*{re.sub(r'[\\,]', '?', name)}*" for name in names]
@@ -353,11 +355,11 @@ def main(arguments):
             else:
                 run_python_file(report, kind, path, arguments)
         if kind == "unit":
-            for program, out in UNIT_PROGRAMS:
-                if listing and out == "out" and (TOP / "build/out/tests/unit" / program).exists():
-                    subprocess.run([TOP / "build/out/tests/unit" / program, "-ltc"], check=False)
+            for program in UNIT_PROGRAMS:
+                if listing and (UNIT_BUILD / program).exists():
+                    subprocess.run([UNIT_BUILD / program, "-ltc"], check=False)
                 elif not listing:
-                    run_unit_program(report, program, out, arguments)
+                    run_unit_program(report, program, arguments)
     return 0 if listing else report.finish()
 
 
