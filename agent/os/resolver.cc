@@ -1,284 +1,335 @@
 #include "os/resolver.h"
 
 #include <ares.h>
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <utility>
 
+#include "base/text.h"
 #include "core/discovery.h"
 
 namespace fortros {
 
-// One round trip is a second at worst on the links that we know; c-ares doubles it for each round.
-static constexpr int first_timeout_ms = 1000;
-static constexpr int longest_timeout_ms = 3000;
-static constexpr int rounds = 4;
-static constexpr Duration timeout_check = 100ms;
+// The first try waits this long for a server before the next is asked; c-ares doubles it each time
+// round. A boot gives a source a few seconds in all.
+static constexpr std::chrono::milliseconds first_try{1000};
+static constexpr std::chrono::milliseconds longest_try{2000};
+static constexpr int rounds = 3;
+static constexpr std::size_t servers_limit = 8;
+static constexpr std::size_t cname_chain_limit = 16;
+
+// --- what an answer holds ---
+
+// No gateway has such an address, whoever says so.
+static bool is_usable(const IpAddress& address) {
+    return !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
+           !address.is_link_local() && address.text() != "255.255.255.255";
+}
+
+// The name at the end of the chain of aliases that begins at `name`.
+static std::string canonical_name(const ares_dns_record_t* answer, std::string name) {
+    const std::size_t count = ares_dns_record_rr_cnt(answer, ARES_SECTION_ANSWER);
+    for (std::size_t hops = 0; hops < cname_chain_limit; ++hops) {
+        const char* alias = nullptr;
+        for (std::size_t i = 0; i < count && !alias; ++i) {
+            const auto* record = ares_dns_record_rr_get_const(answer, ARES_SECTION_ANSWER, i);
+            if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_CNAME &&
+                equal_ignoring_case(ares_dns_rr_get_name(record), name))
+                alias = ares_dns_rr_get_str(record, ARES_RR_CNAME_CNAME);
+        }
+        if (!alias) break;
+        name = alias;
+    }
+    return name;
+}
+
+static std::optional<IpAddress> address_in(const ares_dns_rr_t* record) {
+    if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_A) {
+        const auto* address = ares_dns_rr_get_addr(record, ARES_RR_A_ADDR);
+        return IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(address), 4});
+    }
+    if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_AAAA) {
+        const auto* address = ares_dns_rr_get_addr6(record, ARES_RR_AAAA_ADDR);
+        return IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(address), 16});
+    }
+    return std::nullopt;
+}
+
+static std::vector<IpAddress> addresses_in(const ares_dns_record_t* answer,
+                                           const std::string& asked) {
+    std::vector<IpAddress> found;
+    const std::string name = canonical_name(answer, asked);
+    const std::size_t count = ares_dns_record_rr_cnt(answer, ARES_SECTION_ANSWER);
+    for (std::size_t i = 0; i < count && found.size() < candidates_per_source_limit; ++i) {
+        const auto* record = ares_dns_record_rr_get_const(answer, ARES_SECTION_ANSWER, i);
+        if (!equal_ignoring_case(ares_dns_rr_get_name(record), name)) continue;
+        auto address = address_in(record);
+        if (address && is_usable(*address) && !std::ranges::contains(found, *address))
+            found.push_back(*address);
+    }
+    return found;
+}
+
+// RFC 8305 section 4, IPv6 first.
+static std::vector<IpAddress> interleave(const std::vector<IpAddress>& first,
+                                         const std::vector<IpAddress>& second) {
+    std::vector<IpAddress> out;
+    for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
+        if (i < first.size()) out.push_back(first[i]);
+        if (i < second.size()) out.push_back(second[i]);
+    }
+    if (out.size() > candidates_per_source_limit) out.resize(candidates_per_source_limit);
+    return out;
+}
+
+// --- one look-up ---
 
 class NameLookup::Machine {
 public:
-    Machine(Loop& loop, Done done) : m_loop(loop), m_done(std::move(done)) {}
+    Machine(Loop& loop, const LookupRequest& request, Done done)
+        : m_loop(loop), m_name(request.name), m_done(std::move(done)) {
+        if (auto begun = begin(request); !begun) m_failure = std::move(begun.error());
+        // What c-ares can tell at once is told from the loop all the same.
+        m_timer = m_loop.after(0s, [this] { settle(); });
+    }
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
-    ~Machine();
-
-    void start(const LookupRequest& request);
+    ~Machine() { close(); }
 
 private:
-    enum Which { V6, V4 };  // in the order of preference
-    struct Family {
-        Machine* machine;
-        bool finished = false;
-        int status = ARES_SUCCESS;
+    enum class Outcome { Waiting, Addresses, Nothing };
+
+    // The question for one family.
+    struct Question {
+        Machine* machine = nullptr;
+        Outcome outcome = Outcome::Waiting;
+        ares_status_t status = ARES_SUCCESS;
         std::vector<IpAddress> addresses{};
     };
 
-    static void answered(void* argument, int status, int timeouts, ares_addrinfo* answer);
-    static void socket_changed(void* argument, ares_socket_t socket, int readable, int writable);
+    Status begin(const LookupRequest& request);
     Status open(const LookupRequest& request);
-    void ask(const std::string& name, Family& family, int number);
-    void check();
-    void finish();
-    void finish_with(Error error);
-    void watch_time();
-    Result<std::vector<IpAddress>> result() const;
+    void ask(Question& question, ares_dns_rec_type_t type);
+    static void told(void* question, ares_status_t status, std::size_t timeouts,
+                     const ares_dns_record_t* answer);
+    static void socket_changed(void* machine, ares_socket_t fd, int readable, int writable);
+    void socket_ready(int fd, std::uint32_t events);
+
+    // Tells the result if it is there, otherwise arms the timer. The last thing that a turn does.
+    void settle();
+    void finish(Result<std::vector<IpAddress>> result);
+    Error refusal() const;
+    void close();
 
     Loop& m_loop;
+    std::string m_name;
+    std::string m_servers;  // for messages
     Done m_done;
     ares_channel_t* m_channel = nullptr;
-    bool m_dying = false;
-    std::map<ares_socket_t, Loop::Watch> m_sockets;
-    Family m_families[2] = {{this}, {this}};
-    Loop::Timer m_timeouts;
-    Loop::Timer m_grace;
-    bool m_grace_running = false;
+    bool m_closing = false;
+    std::map<int, Loop::Watch> m_watches;
+    Loop::Timer m_timer;
+    Question m_ipv6, m_ipv4;
+    std::optional<Instant> m_grace_ends;
+    std::optional<Error> m_failure;
 };
 
-static bool initialise_library() {
-    static const bool initialised = [] {
-        // These would put search domains and options of a stranger into every look-up.
-        ::unsetenv("LOCALDOMAIN");
-        ::unsetenv("RES_OPTIONS");
-        ::unsetenv("CARES_HOSTS");
-        return ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS;
-    }();
-    return initialised;
-}
-
-static std::string servers_of(const LookupRequest& request) {
-    std::string list;
+// c-ares' own format: [address]:port%link, separated by commas. A link-local server without a link
+// can't be asked.
+static std::string servers_text(const LookupRequest& request, std::vector<std::string>& shown) {
+    std::vector<std::string> texts;
     for (const auto& server : request.servers) {
-        std::string text = server.text();
-        if (!server.is_v4()) {
-            text = "[" + text + "]";
-        }
-        text += ":" + std::to_string(request.port);
+        if (server.is_link_local() && !server.is_v4() && request.link.empty()) continue;
+        if (texts.size() == servers_limit) break;
+        std::string text = Endpoint{server, request.port}.text();
         if (server.is_link_local() && !server.is_v4()) text += "%" + request.link;
-        list += (list.empty() ? "" : ",") + text;
+        texts.push_back(std::move(text));
+        shown.push_back(server.text());
     }
-    return list;
+    return join(texts, ",");
 }
 
-Status NameLookup::Machine::open(const LookupRequest& request) {
-    if (request.servers.empty()) return fail(ErrorCode::NotFound, "no resolver is known");
-    if (!initialise_library()) return fail(ErrorCode::Internal, "c-ares does not start");
-    char lookups[] = "b";
-    char nowhere[] = "/dev/null";
-    ares_options options{};
-    // No server by default (c-ares would ask 127.0.0.1), no search list, no HOSTALIASES.
-    options.flags = ARES_FLAG_NO_DFLT_SVR | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES |
-                    ARES_FLAG_EDNS | ARES_FLAG_DNS0x20;
-    options.timeout = first_timeout_ms;
-    options.maxtimeout = longest_timeout_ms;
-    options.tries = rounds;
-    options.lookups = lookups;  // DNS only, never the hosts file
-    options.resolvconf_path = nowhere;
-    options.hosts_path = nowhere;
-    options.ednspsz = 1232;
-    options.qcache_max_ttl = 0;  // it would remember an NXDOMAIN for an hour
-    options.sock_state_cb = socket_changed;
-    options.sock_state_cb_data = this;
-    const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_MAXTIMEOUTMS | ARES_OPT_TRIES |
-                     ARES_OPT_LOOKUPS | ARES_OPT_RESOLVCONF | ARES_OPT_HOSTS_FILE |
-                     ARES_OPT_EDNSPSZ | ARES_OPT_QUERY_CACHE | ARES_OPT_SOCK_STATE_CB |
-                     ARES_OPT_NOROTATE;
-    int status = ares_init_options(&m_channel, &options, mask);
-    if (status != ARES_SUCCESS) {
-        m_channel = nullptr;
-        return fail(ErrorCode::Internal, "c-ares does not start", ares_strerror(status));
-    }
-    status = ares_set_servers_ports_csv(m_channel, servers_of(request).c_str());
-    if (status != ARES_SUCCESS)
-        return fail(ErrorCode::InvalidArgument, "c-ares does not take the resolvers",
-                    ares_strerror(status));
+Status NameLookup::Machine::begin(const LookupRequest& request) {
+    std::vector<std::string> shown;
+    const std::string servers = servers_text(request, shown);
+    if (shown.empty()) return fail(ErrorCode::Unreachable, "no DNS server is known");
+    m_servers = join(shown, ", ");
+    TRY(open(request));
+    if (ares_set_servers_csv(m_channel, servers.c_str()) != ARES_SUCCESS)
+        return fail(ErrorCode::Internal, "the resolver does not take its servers: " + servers);
+    ask(m_ipv6, ARES_REC_TYPE_AAAA);
+    ask(m_ipv4, ARES_REC_TYPE_A);
     return {};
 }
 
-void NameLookup::Machine::start(const LookupRequest& request) {
-    if (Status status = open(request); !status) {
-        // Told from the loop: whoever starts a look-up does not have its object yet.
-        m_grace = m_loop.after(Duration{}, [this, error = std::move(status).error()]() mutable {
-            finish_with(std::move(error));
-        });
-        return;
+Status NameLookup::Machine::open(const LookupRequest& request) {
+    // Either could add search domains, servers or options to what policy has said.
+    ::unsetenv("LOCALDOMAIN");
+    ::unsetenv("RES_OPTIONS");
+    char nowhere[] = "/dev/null";
+    char dns_only[] = "b";
+    // c-ares does not start without a server; before anything is asked, the real ones take its place.
+    in_addr placeholder{.s_addr = htonl(INADDR_LOOPBACK)};
+    ares_options options{};
+    options.servers = &placeholder;
+    options.nservers = 1;
+    options.flags =
+        ARES_FLAG_NO_DFLT_SVR | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS;
+    options.timeout = static_cast<int>(first_try.count());
+    options.maxtimeout = static_cast<int>(longest_try.count());
+    options.tries = rounds;
+    options.udp_port = options.tcp_port = request.port;
+    options.lookups = dns_only;
+    options.resolvconf_path = options.hosts_path = nowhere;
+    options.qcache_max_ttl = 0;
+    options.server_failover_opts = {.retry_chance = 0, .retry_delay = 0};  // no trial questions
+    options.sock_state_cb = socket_changed;
+    options.sock_state_cb_data = this;
+    const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_MAXTIMEOUTMS | ARES_OPT_TRIES |
+                     ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT | ARES_OPT_SERVERS | ARES_OPT_LOOKUPS |
+                     ARES_OPT_RESOLVCONF | ARES_OPT_HOSTS_FILE | ARES_OPT_QUERY_CACHE |
+                     ARES_OPT_SERVER_FAILOVER | ARES_OPT_NOROTATE | ARES_OPT_SOCK_STATE_CB;
+    ares_library_init(ARES_LIB_INIT_ALL);
+    const int status = ares_init_options(&m_channel, &options, mask);
+    if (status != ARES_SUCCESS) {
+        m_channel = nullptr;
+        ares_library_cleanup();
+        return fail(ErrorCode::Internal, "cannot start a resolver", ares_strerror(status));
     }
-    m_grace_running = true;  // until both are asked: an answer at once must not end the look-up
-    ask(request.name, m_families[V6], AF_INET6);
-    ask(request.name, m_families[V4], AF_INET);
-    m_grace_running = false;
-    watch_time();
-    m_grace = m_loop.after(Duration{}, [this] { check(); });
+    return {};
 }
 
-void NameLookup::Machine::ask(const std::string& name, Family& family, int number) {
-    ares_addrinfo_hints hints{};
-    hints.ai_family = number;
-    hints.ai_flags = ARES_AI_NOSORT | ARES_AI_NUMERICSERV;
-    hints.ai_socktype = SOCK_STREAM;
-    ares_getaddrinfo(m_channel, name.c_str(), nullptr, &hints, answered, &family);
+void NameLookup::Machine::close() {
+    if (!m_channel) return;
+    m_closing = true;
+    ares_destroy(m_channel);  // tells every open question that it is over, and closes the sockets
+    ares_library_cleanup();
+    m_channel = nullptr;
 }
 
-static std::optional<IpAddress> address_of(const sockaddr* address) {
-    if (address->sa_family == AF_INET) {
-        const auto* v4 = reinterpret_cast<const sockaddr_in*>(address);
-        return IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(&v4->sin_addr), 4});
-    }
-    if (address->sa_family != AF_INET6) return std::nullopt;
-    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(address);
-    return IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(&v6->sin6_addr), 16});
+void NameLookup::Machine::ask(Question& question, ares_dns_rec_type_t type) {
+    question.machine = this;
+    // A failure to send is told by the callback like every other.
+    ares_query_dnsrec(m_channel, m_name.c_str(), ARES_CLASS_IN, type, told, &question, nullptr);
 }
 
-// No gateway can have one of these; a resolver that answers so lies or was told to block the name.
-static bool is_candidate(const IpAddress& address) {
-    return !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
-           !address.is_link_local();
+void NameLookup::Machine::told(void* asked, ares_status_t status, std::size_t /*timeouts*/,
+                               const ares_dns_record_t* answer) {
+    auto& question = *static_cast<Question*>(asked);
+    if (question.machine->m_closing) return;
+    if (status == ARES_SUCCESS && answer)
+        question.addresses = addresses_in(answer, question.machine->m_name);
+    question.status = status;
+    question.outcome = question.addresses.empty() ? Outcome::Nothing : Outcome::Addresses;
 }
 
-void NameLookup::Machine::answered(void* argument, int status, int, ares_addrinfo* answer) {
-    auto& family = *static_cast<Family*>(argument);
-    Machine& machine = *family.machine;
-    if (answer != nullptr) {
-        for (auto* node = answer->nodes; node != nullptr && !machine.m_dying; node = node->ai_next) {
-            const auto address = address_of(node->ai_addr);
-            if (address && is_candidate(*address) &&
-                family.addresses.size() < candidates_per_source_limit &&
-                !std::ranges::contains(family.addresses, *address))
-                family.addresses.push_back(*address);
-        }
-        ares_freeaddrinfo(answer);
-    }
-    if (machine.m_dying) return;
-    family.finished = true;
-    family.status = status;
-    // c-ares is still at work below us: what follows may end this look-up, so it waits for the loop.
-    if (!machine.m_grace_running)
-        machine.m_grace = machine.m_loop.after(Duration{}, [&machine] { machine.check(); });
-}
-
-void NameLookup::Machine::socket_changed(void* argument, ares_socket_t socket, int readable,
+void NameLookup::Machine::socket_changed(void* machine, ares_socket_t fd, int readable,
                                          int writable) {
-    auto& machine = *static_cast<Machine*>(argument);
-    if (readable == 0 && writable == 0) {
-        machine.m_sockets.erase(socket);
+    auto& self = *static_cast<Machine*>(machine);
+    if (!readable && !writable) {
+        self.m_watches.erase(fd);
         return;
     }
     const std::uint32_t events =
-        (readable != 0 ? EPOLLIN : 0U) | (writable != 0 ? EPOLLOUT : 0U);
-    if (const auto known = machine.m_sockets.find(socket); known != machine.m_sockets.end()) {
-        // A descriptor that epoll refuses is silent: its query times out.
-        (void)known->second.change(events);
+        (readable ? std::uint32_t{EPOLLIN} : 0U) | (writable ? std::uint32_t{EPOLLOUT} : 0U);
+    if (auto watch = self.m_watches.find(fd); watch != self.m_watches.end()) {
+        if (auto changed = watch->second.change(events); !changed)
+            self.m_failure = std::move(changed.error());
         return;
     }
-    auto watch = machine.m_loop.watch(socket, events, [&machine, socket](std::uint32_t ready) {
-        const bool input = (ready & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
-        const bool output = (ready & EPOLLOUT) != 0;
-        ares_process_fd(machine.m_channel, input ? socket : ARES_SOCKET_BAD,
-                        output ? socket : ARES_SOCKET_BAD);
+    auto watch = self.m_loop.watch(
+        fd, events, [&self, fd](std::uint32_t ready) { self.socket_ready(fd, ready); });
+    if (watch)
+        self.m_watches.emplace(fd, std::move(*watch));
+    else
+        self.m_failure = std::move(watch.error());
+}
+
+void NameLookup::Machine::socket_ready(int fd, std::uint32_t events) {
+    ares_fd_events_t event{.fd = fd, .events = ARES_FD_EVENT_NONE};
+    if ((events & ~std::uint32_t{EPOLLOUT}) != 0) event.events |= ARES_FD_EVENT_READ;
+    if ((events & EPOLLOUT) != 0) event.events |= ARES_FD_EVENT_WRITE;
+    ares_process_fds(m_channel, &event, 1, ARES_PROCESS_FLAG_NONE);
+    settle();
+}
+
+void NameLookup::Machine::settle() {
+    if (m_failure) return finish(std::unexpected(std::move(*m_failure)));
+    const bool both = m_ipv6.outcome != Outcome::Waiting && m_ipv4.outcome != Outcome::Waiting;
+    const bool some = m_ipv6.outcome == Outcome::Addresses || m_ipv4.outcome == Outcome::Addresses;
+    const Instant now = monotonic_now();
+    if (some && !m_grace_ends) m_grace_ends = now + second_family_grace;
+    if (some && (both || now >= *m_grace_ends))
+        return finish(interleave(m_ipv6.addresses, m_ipv4.addresses));
+    if (both) return finish(std::unexpected(refusal()));
+
+    timeval wait{};
+    Instant next = m_grace_ends.value_or(Instant::max());
+    if (ares_timeout(m_channel, nullptr, &wait))
+        next = std::min(next, now + std::chrono::seconds{wait.tv_sec} +
+                                  std::chrono::microseconds{wait.tv_usec});
+    m_timer = m_loop.at(next, [this] {
+        ares_process_fds(m_channel, nullptr, 0, ARES_PROCESS_FLAG_NONE);
+        settle();
     });
-    if (watch) machine.m_sockets.emplace(socket, std::move(*watch));
 }
 
-void NameLookup::Machine::watch_time() {
-    m_timeouts = m_loop.after(timeout_check, [this] {
-        ares_process_fd(m_channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-        watch_time();
-    });
+void NameLookup::Machine::finish(Result<std::vector<IpAddress>> result) {
+    close();
+    m_timer = {};
+    Done done = std::move(m_done);
+    done(std::move(result));  // and `this` may be gone
 }
 
-void NameLookup::Machine::check() {
-    const Family& v6 = m_families[V6];
-    const Family& v4 = m_families[V4];
-    if (v6.finished && v4.finished) return finish();
-    const bool one_has_addresses = !v6.addresses.empty() || !v4.addresses.empty();
-    if (one_has_addresses) m_grace = m_loop.after(second_family_grace, [this] { finish(); });
-}
+// Of two refusals the one that says more: that a name does not exist holds for both families, and
+// that it has no address of one family says the least.
+Error NameLookup::Machine::refusal() const {
+    static constexpr ares_status_t least[] = {ARES_ENODATA, ARES_SUCCESS};
+    ares_status_t status = m_ipv4.status;
+    if (m_ipv6.status == ARES_ENOTFOUND || std::ranges::contains(least, status))
+        status = m_ipv6.status;
+    if (std::ranges::contains(least, status)) status = m_ipv4.status;
 
-static Error error_of(int status) {
-    switch (status) {
-        case ARES_ENOTFOUND: return {ErrorCode::NameNotResolved, "the resolver says: no such name"};
-        case ARES_ENODATA:
-            return {ErrorCode::NameNotResolved, "the resolver says: the name has no address"};
-        case ARES_ESERVFAIL:
-            return {ErrorCode::NameNotResolved, "the resolver says: server failure"};
-        case ARES_EREFUSED: return {ErrorCode::NameNotResolved, "the resolver refuses to answer"};
-        case ARES_ETIMEOUT: return {ErrorCode::Timeout, "no resolver answered"};
-        case ARES_ECONNREFUSED:
-            return {ErrorCode::Unreachable, "no resolver could be reached"};
-        case ARES_ENOSERVER: return {ErrorCode::NotFound, "no resolver is known"};
-        default: return {ErrorCode::InvalidData, "the look-up failed", 0, ares_strerror(status)};
-    }
-}
-
-Result<std::vector<IpAddress>> NameLookup::Machine::result() const {
-    const auto& v6 = m_families[V6].addresses;
-    const auto& v4 = m_families[V4].addresses;
-    std::vector<IpAddress> addresses;
-    for (std::size_t i = 0; i < std::max(v6.size(), v4.size()); ++i) {
-        if (i < v6.size()) addresses.push_back(v6[i]);
-        if (i < v4.size()) addresses.push_back(v4[i]);
-    }
-    if (addresses.size() > candidates_per_source_limit)
-        addresses.resize(candidates_per_source_limit);
-    if (!addresses.empty()) return addresses;
-    // An answer tells more than silence, whichever family it was for.
-    const auto tells_more = [](int status) {
-        return status != ARES_SUCCESS && status != ARES_ETIMEOUT && status != ARES_ENODATA;
+    const std::string name = "'" + m_name + "'";
+    const std::string asked = "asked: " + m_servers;
+    auto no = [&](ErrorCode code, std::string what) {
+        return Error{code, std::move(what), 0, asked};
     };
-    int status = m_families[V4].status;
-    if (!tells_more(status) && tells_more(m_families[V6].status)) status = m_families[V6].status;
-    return std::unexpected(error_of(status == ARES_SUCCESS ? ARES_ENODATA : status));
+    switch (status) {
+        case ARES_SUCCESS:
+            return no(ErrorCode::NameNotResolved, name + " has no address that a gateway can have");
+        case ARES_ENODATA: return no(ErrorCode::NameNotResolved, name + " has no address");
+        case ARES_ENOTFOUND:
+            return no(ErrorCode::NameNotResolved, name + " does not exist (NXDOMAIN)");
+        case ARES_ESERVFAIL:
+            return no(ErrorCode::NameNotResolved,
+                      "the DNS servers failed to look up " + name + " (SERVFAIL)");
+        case ARES_EREFUSED:
+            return no(ErrorCode::NameNotResolved,
+                      "the DNS servers refuse to look up " + name + " (REFUSED)");
+        case ARES_ETIMEOUT: return no(ErrorCode::Timeout, "no DNS server answers");
+        case ARES_ECONNREFUSED: return no(ErrorCode::Unreachable, "no DNS server can be reached");
+        case ARES_EBADNAME: return no(ErrorCode::InvalidArgument, name + " is no DNS name");
+        default:
+            return no(ErrorCode::InvalidData, "the DNS servers' answers for " + name +
+                                                  " make no sense: " + ares_strerror(status));
+    }
 }
 
-void NameLookup::Machine::finish() {
-    if (!m_done) return;
-    // The call may destroy this machine, so it is the last thing done, on a function of its own.
-    Done done = std::move(m_done);
-    done(result());
-}
-
-void NameLookup::Machine::finish_with(Error error) {
-    Done done = std::move(m_done);
-    done(std::unexpected(std::move(error)));
-}
-
-NameLookup::Machine::~Machine() {
-    m_dying = true;  // destroying a channel calls every pending answer
-    if (m_channel != nullptr) ares_destroy(m_channel);
-}
-
-std::unique_ptr<NameLookup> NameLookup::start(Loop& loop, const LookupRequest& request, Done done) {
-    auto machine = std::make_unique<Machine>(loop, std::move(done));
-    machine->start(request);
-    return std::unique_ptr<NameLookup>(new NameLookup(std::move(machine)));
-}
+// --- the outside ---
 
 NameLookup::NameLookup(std::unique_ptr<Machine> machine) : m_machine(std::move(machine)) {}
 NameLookup::~NameLookup() = default;
+
+std::unique_ptr<NameLookup> NameLookup::start(Loop& loop, const LookupRequest& request, Done done) {
+    return std::unique_ptr<NameLookup>(
+        new NameLookup(std::make_unique<Machine>(loop, request, std::move(done))));
+}
 
 }  // namespace fortros
