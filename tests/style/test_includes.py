@@ -20,8 +20,9 @@ LAYERS = {
 # Headers of the operating system that the pure layers may not see.
 PURE = {"base", "core", "mesh"}
 IMPURE_HEADER = re.compile(r"^\s*#\s*include\s+<((sys|net|netinet|linux|arpa)/[^>]*|unistd\.h|fcntl\.h)>", re.M)
-# What a pure layer may use all the same, because it is arithmetic or the kernel's dice.
-PURE_EXCEPTIONS = {"sys/random.h", "sys/types.h"}
+# What a pure layer may use all the same, because it is arithmetic (arpa/inet.h: inet_pton, inet_ntop)
+# or the kernel's dice.
+PURE_EXCEPTIONS = {"arpa/inet.h", "sys/random.h", "sys/types.h"}
 
 
 def sources(folder):
