@@ -63,8 +63,9 @@ std::string_view explain(ExitStatus status) {
             return "The enrolment waits for an admin's approval, which did not come in time. "
                    "Approve this node's overlay address on the gateway and boot again.";
         case ExitStatus::KeyStoreFailed:
-            return "The node's key could not be stored or read back, so no invite was spent. Check "
-                   "KeyStore=, and that the firmware's variable store is not full or read-only.";
+            return "The node's key or state could not be stored or read back, so no invite was "
+                   "spent. Check KeyStore= and StateStore=, and that the firmware's variable "
+                   "store is neither full nor read-only.";
         case ExitStatus::OverlayFailed:
             return "WireGuard, its routes or its guard could not be configured. Check that the "
                    "image has the wireguard and nf_tables kernel modules.";
@@ -72,8 +73,8 @@ std::string_view explain(ExitStatus status) {
             return "The node is enrolled, but the gateway's WireGuard does not answer. Check that "
                    "its UDP port is reachable and that no clock has gone backwards.";
         case ExitStatus::HandOffFailed:
-            return "The node is in the overlay, but /run/fortros/bootstrap.json could not be "
-                   "written, so the real root can't adopt it. Check that /run is writable.";
+            return "/run/fortros could not be written, so the real root can't adopt the overlay. "
+                   "Check that /run is a tmpfs with room.";
         case ExitStatus::PolicyLost:
             return "The node has a key but no memory of its org, so only cached addresses were "
                    "allowed, and none led to a gateway. Set Gateways=, or remove the key too and "
