@@ -1,0 +1,87 @@
+// Runs os/links by a settings file and prints what it tells, one JSON object a line, until its
+// standard input ends:
+//
+//   links-probe SETTINGS
+//
+//   {"event":"usable","name":"eth0",...}   {"event":"lost","ifindex":2,"why":"no carrier"}
+//   {"event":"trouble","why":"eth0: no carrier"}   {"event":"ended","peak_rss_kib":1234}
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+#include "core/json.h"
+#include "os/files.h"
+#include "os/links.h"
+#include "os/log_sink.h"
+#include "os/loop.h"
+#include "os/random.h"
+
+using namespace fortros;
+
+static void print(const Json& json) {
+    std::puts(json.dump().c_str());
+    std::fflush(stdout);
+}
+
+static Json event(std::string_view name) {
+    Json json;
+    json.set("event", name);
+    return json;
+}
+
+template <typename Values>
+static Json texts_of(const Values& values) {
+    Json json{Json::Array{}};
+    for (const auto& value : values) json.push(value.text());
+    return json;
+}
+
+static void print_usable(const LinkReport& report) {
+    Json json = event("usable");
+    json.set("ifindex", report.ifindex).set("name", report.name).set("mac", report.mac);
+    json.set("addresses", texts_of(report.addresses));
+    json.set("gateways", texts_of(report.gateways));
+    json.set("resolvers", texts_of(report.resolvers));
+    if (report.dhcp_server) json.set("dhcp_server", *report.dhcp_server);
+    json.set("dhcp_client_id", report.dhcp_client_id);
+    json.set("dhcp_lease_seconds", std::int64_t{report.dhcp_lease_seconds});
+    print(json);
+}
+
+static Status run(const char* path) {
+    const Settings settings = TRY(parse_settings(TRY(read_file(path, settings_file_limit)), path));
+    StderrLog log("links-probe");
+    log.show_debug(true);
+    KernelRandom random;
+    const auto loop = TRY(Loop::create());
+    const auto links = TRY(Links::start(
+        *loop, log, random, settings,
+        {.usable = print_usable,
+         .lost =
+             [](unsigned ifindex, const std::string& why) {
+                 print(event("lost").set("ifindex", ifindex).set("why", why));
+             },
+         .trouble = [](const std::string& why) { print(event("trouble").set("why", why)); }}));
+    const auto end = TRY(loop->watch(STDIN_FILENO, EPOLLIN, [&](std::uint32_t) {
+        char byte = 0;
+        if (::read(STDIN_FILENO, &byte, 1) <= 0) loop->stop();
+    }));
+    TRY(loop->run());
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    print(event("ended").set("peak_rss_kib", std::int64_t{usage.ru_maxrss}));
+    return {};
+}
+
+int main(int argc, char** argv) {
+    if (argc != 2) {
+        std::fputs("usage: links-probe SETTINGS\n", stderr);
+        return 2;
+    }
+    const Status status = run(argv[1]);
+    if (!status) std::fprintf(stderr, "links-probe: %s\n", status.error().text().c_str());
+    return status ? 0 : 1;
+}
