@@ -68,7 +68,7 @@ case $1 in
         ;;
     start-gateway)
         start gateway fortros-gateway serve --config "$2"
-        wait_for gateway nc -z 203.0.113.5 443
+        wait_for gateway sh -c 'netstat -ltn | grep -q 203.0.113.5:443'
         ;;
     stop-gateway) stop gateway ;;
     *) exit 2 ;;
