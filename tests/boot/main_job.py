@@ -151,12 +151,11 @@ class Job:
         impostor = twin.gateway(scratch / "impostor")
         say("another CA with the same names, and a gateway of that")
         cable = qemu.Cable(scratch)
-        with World(self.folder / "world", cable.b) as world:
+        with World(self.folder / "world", cable.b,
+                   {"honest": (org, gateway), "impostor": (twin, impostor)}) as world:
             world.start_resolvers()
-            world.add_gateway("honest", org, gateway)
-            world.add_gateway("impostor", twin, impostor)
             world.start_gateway("honest")
-            self.invite = world.create_invite("honest")
+            self.invite = world.create_invite()
             say("a world: a DHCP server, a resolver on a public address, another that DHCP names, the gateway")
             uki = image.build(self.folder / "node.efi", settings=SETTINGS, ca=org.ca, invite=self.invite)
             self.footprint = image.footprint(uki)
@@ -189,6 +188,7 @@ class Job:
         boot = self._begin("third", node)
         with node.boot("third", uki, on_line=self.narrator.node_line) as running:
             running.wait_for_verdict()
+            running.wait_for_exit()  # what the image's init makes of it, and the agent's figures
             self._end(boot, node, running)
         boot.in_world = {"nodes": world.nodes(), "log": world.read("/var/log/gateway.log")}
 
