@@ -18,7 +18,7 @@ namespace fortros {
 struct DhcpSessionEvents {
     std::function<void(const DhcpLease& lease)> bound;
     std::function<void(const DhcpLease& lease, const Error& why)> lost;
-    // Nothing of the above, but problem() may be another now.
+    // After each step, the above included: problem() may be another now.
     std::function<void()> progressed;
 };
 

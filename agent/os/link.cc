@@ -155,7 +155,8 @@ LinkReport Link::report() const {
 
 std::string Link::problem() const {
     if (!m_trouble.empty()) return m_trouble;
-    if (!m_state.up) return "cannot be brought up";
+    if (!m_state.up)
+        return m_tries_up < bring_up_limit ? "it is coming up" : "somebody takes it down";
     if (!m_state.carrier) return "no carrier";
     switch (m_addressing) {
         case Addressing::None: return "not the link with the static addresses";

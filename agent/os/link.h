@@ -43,8 +43,9 @@ enum class Addressing : std::uint8_t {
 
 class Link {
 public:
-    // `changed` is called from within the loop when report() or problem() may be another now. It
-    // may not destroy the link. `metric` is that of this link's routes: the lower, the better.
+    // `changed` is called, from deep within the link, when the kernel, report() or problem() may say
+    // something else now: look again, but later. `metric` is that of this link's routes: the lower,
+    // the better.
     Link(LinkParts parts, const LinkState& state, Addressing addressing, std::uint32_t metric,
          std::function<void()> changed);
     Link(const Link&) = delete;

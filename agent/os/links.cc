@@ -15,7 +15,8 @@ static constexpr std::uint32_t first_metric = 1024;
 
 Links::Links(Loop& loop, Log& log, Random& random, const Settings& settings, LinkControl control,
              LinkEvents events)
-    : m_log(log),
+    : m_loop(loop),
+      m_log(log),
       m_settings(settings),
       m_events(std::move(events)),
       m_control(std::move(control)),
@@ -42,7 +43,14 @@ Result<std::unique_ptr<Links>> Links::start(Loop& loop, Log& log, Random& random
 
 // --- what the kernel tells ----------------------------------------------------------------------
 
+// A link tells of a change from deep within itself, and to look again may end it: do it later, in
+// this turn of the loop.
+void Links::observe_soon() {
+    m_soon = m_loop.at(monotonic_now(), [this] { observe_again(); });
+}
+
 void Links::observe_again() {
+    m_soon = {};
     auto states = m_control.observe();
     if (states) return observe(*std::move(states));
     m_log.write({.level = Level::Warning, .event = "link", .message = states.error().text()});
@@ -50,14 +58,12 @@ void Links::observe_again() {
 
 void Links::observe(std::vector<LinkState> states) {
     m_states = std::move(states);
-    m_is_observing = true;
     drop_gone();
     for (const LinkState& state : m_states) {
         if (!reason_to_leave(state, m_settings).empty()) continue;
         if (Link* link = take_up(state)) link->observe(state);
     }
-    choose_static();
-    m_is_observing = false;
+    choose_static_link();
     tell();
 }
 
@@ -95,14 +101,14 @@ Link* Links::take_up(const LinkState& state) {
     const Addressing addressing =
         m_settings.link_mode == LinkMode::Static ? Addressing::None : Addressing::Automatic;
     Entry& entry = m_links[state.ifindex];
-    entry.link =
-        std::make_unique<Link>(m_parts, state, addressing, m_next_metric++, [this] { tell(); });
+    entry.link = std::make_unique<Link>(m_parts, state, addressing, m_next_metric++,
+                                        [this] { observe_soon(); });
     return entry.link.get();
 }
 
 // The static addresses go to the first link that has a carrier, and stay there while it exists: on
 // two links at once they would be of no use on either.
-void Links::choose_static() {
+void Links::choose_static_link() {
     if (m_settings.link_mode != LinkMode::Static) return;
     for (const auto& [ifindex, entry] : m_links)
         if (entry.link->addressing() == Addressing::Static) return;
@@ -113,7 +119,6 @@ void Links::choose_static() {
 // --- what is told -------------------------------------------------------------------------------
 
 void Links::tell() {
-    if (m_is_observing) return;  // half of what has changed is not known yet
     for (auto& [ifindex, entry] : m_links) {
         LinkReport report = entry.link->report();
         if (!report.addresses.empty()) {

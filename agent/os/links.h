@@ -2,7 +2,7 @@
 // addresses, and tells who asks which of them work. It never touches a link outside of the settings,
 // never waits for one once another works, and leaves everything as it is when it goes.
 //
-//   rtnetlink events ──▶ observe everything ──▶ each link takes its next step ──▶ usable, trouble
+//   rtnetlink events, leases ──▶ observe everything ──▶ each link takes its next step ──▶ tell
 //
 // An event is only a reason to look again, so a lost one costs nothing and the order of events does
 // not matter.
@@ -63,16 +63,18 @@ private:
     Links(Loop& loop, Log& log, Random& random, const Settings& settings, LinkControl control,
           LinkEvents events);
 
+    void observe_soon();
     void observe_again();
     void observe(std::vector<LinkState> states);
     void advertised(unsigned ifindex, ByteView options);
     void missed();
     void drop_gone();
     Link* take_up(const LinkState& state);
-    void choose_static();
+    void choose_static_link();
     void tell();
     std::string describe() const;
 
+    Loop& m_loop;
     Log& m_log;
     Settings m_settings;
     LinkEvents m_events;
@@ -82,7 +84,7 @@ private:
     std::vector<LinkState> m_states;    // as observed last
     std::map<unsigned, Entry> m_links;  // those that are ours, by ifindex
     std::uint32_t m_next_metric;
-    bool m_is_observing = false;
+    Loop::Timer m_soon;
     std::string m_problems;
 };
 

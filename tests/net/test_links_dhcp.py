@@ -1,0 +1,195 @@
+"""os/links against real DHCP servers.
+
+    node [eth0]────────────[lan0] router
+                             192.0.2.1/24, the server
+"""
+
+import re
+
+from lib import dhcp_servers
+from lib.links_probe import LinksProbe
+from lib.netns import Net, eventually
+
+TIME_LIMIT_S = 120
+NODE_MAC = "02:f0:00:00:00:77"
+CLIENT_ID = "0102f000000077"
+
+
+def lan(net, *, up=False):
+    """A node with a cable to a router; nothing is configured on the node. `up`: its end is up already,
+    because Kea serves no interface without a carrier."""
+    node, router = net.namespace("node"), net.namespace("router")
+    net.wire(node, "eth0", router, "lan0", a_mac=NODE_MAC, a_up=up)
+    router.run("ip", "address", "add", "192.0.2.1/24", "dev", "lan0")
+    return node, router
+
+
+def address_of(node, interface="eth0", family="inet", scope="global"):
+    """The interface's one address of this kind, as `ip` has it; None without one."""
+    found = [item for item in node.ip("address", "show", "dev", interface)[0]["addr_info"]
+             if item["family"] == family and item["scope"] == scope]
+    assert len(found) <= 1, found
+    return found[0] if found else None
+
+
+def routes_of(node):
+    """{destination: route} of what DHCP has set."""
+    return {route["dst"]: route for route in node.ip("route", "show", "proto", "dhcp")}
+
+
+def dhcp(packets):
+    return [packet for packet in packets if packet.kind == "dhcp"]
+
+
+def test_a_lease_of_dnsmasq_is_set_whole():
+    """The node would have no address, no way out, no resolver, or lose them in the middle of the boot."""
+    with Net() as net:
+        node, router = lan(net)
+        server = dhcp_servers.dnsmasq(router, "lan0", "option:router,192.0.2.1", "option:mtu,1400",
+                                      "option:dns-server,192.0.2.53,198.51.100.53", "option:ntp-server,192.0.2.123")
+        probe = LinksProbe(node)
+        link = probe.usable()
+        address = address_of(node)
+        assert link["name"] == "eth0" and link["mac"] == NODE_MAC, link
+        assert link["addresses"] == [f"{address['local']}/24"], link
+        assert link["gateways"] == ["192.0.2.1"], link
+        assert link["resolvers"] == ["192.0.2.53", "198.51.100.53"], link
+        assert link["dhcp_server"] == "192.0.2.1" and link["dhcp_lease_seconds"] == 600, link
+        assert link["dhcp_client_id"] == CLIENT_ID, link
+        # The kernel itself takes the address away when nobody renews it.
+        assert 590 <= address["valid_life_time"] <= 600 and 590 <= address["preferred_life_time"] <= 600, address
+        assert address["broadcast"] == "192.0.2.255" and address["metric"] == 1024, address
+        default = routes_of(node)["default"]
+        assert (default["gateway"], default["prefsrc"], default["metric"]) == ("192.0.2.1", address["local"], 1024)
+        assert node.ip("link", "show", "dev", "eth0")[0]["mtu"] == 1400
+        # A second look finds nothing to change, so nothing is told twice.
+        assert [event["event"] for event in probe.events()].count("usable") == 1, probe.events()
+        server.wait_for(r"client provides name: node7")
+        node.run("ping", "-c", "1", "-W", "5", "192.0.2.1")
+        assert probe.end()["peak_rss_kib"] <= 4096
+
+
+def test_classless_routes_of_kea_take_the_place_of_its_router():
+    """On networks with more than one way out the node would take the wrong one."""
+    with Net() as net:
+        node, router = lan(net, up=True)
+        dhcp_servers.kea(router, "lan0", options=[
+            ("routers", "192.0.2.254"), ("domain-name-servers", "192.0.2.53"),
+            ("classless-static-route", "0.0.0.0/0 - 192.0.2.1, 198.51.100.0/24 - 192.0.2.2, "
+                                       "203.0.113.7/32 - 0.0.0.0, 10.0.0.0/8 - 203.0.113.7")])
+        link = LinksProbe(node).usable()
+        assert link["gateways"] == ["192.0.2.1"], link
+        assert link["resolvers"] == ["192.0.2.53"], link
+        routes = routes_of(node)
+        assert routes["default"]["gateway"] == "192.0.2.1", routes
+        assert routes["198.51.100.0/24"]["gateway"] == "192.0.2.2", routes
+        assert "gateway" not in routes["203.0.113.7"] and routes["203.0.113.7"]["scope"] == "link", routes
+        # Its router is on the link only by the route before.
+        assert routes["10.0.0.0/8"]["gateway"] == "203.0.113.7", routes
+        assert len(routes) == 4, routes
+
+
+def test_a_lease_of_udhcpd_is_taken():
+    """Home routers and embedded networks run it."""
+    with Net() as net:
+        node, router = lan(net)
+        dhcp_servers.udhcpd(router, "lan0", "router 192.0.2.1", "dns 192.0.2.53")
+        link = LinksProbe(node).usable()
+        assert link["addresses"] == [f"{address_of(node)['local']}/24"], link
+        assert link["gateways"] == ["192.0.2.1"] and link["resolvers"] == ["192.0.2.53"], link
+
+
+def test_rapid_commit_needs_two_packets():
+    """A boot behind a slow relay would wait for two round trips instead of one."""
+    with Net() as net:
+        node, router = lan(net)
+        dhcp_servers.dnsmasq(router, "lan0", "--dhcp-rapid-commit")
+        wire = router.capture("lan0")
+        LinksProbe(node).usable()
+        packets = dhcp(wire.stop())
+        assert len(packets) == 2, packets
+
+
+def test_a_lease_is_renewed_by_unicast():
+    """A boot that takes long, or holds, would lose its address and with it the tunnel's underlay."""
+    with Net() as net:
+        node, router = lan(net, up=True)
+        dhcp_servers.kea(router, "lan0", seconds=24, renew_s=3, rebind_s=18)
+        probe = LinksProbe(node)
+        probe.usable()
+        address = address_of(node)["local"]
+        wire = router.capture("lan0")
+        # The kernel counts the address's life down; only a renewal lengthens it.
+        left = address_of(node)["valid_life_time"]
+        eventually(lambda: address_of(node)["valid_life_time"] < left - 1)
+        left = address_of(node)["valid_life_time"]
+        eventually(lambda: address_of(node)["valid_life_time"] > left)
+        packets = wire.stop()
+        renewal, answer = dhcp(packets)[:2]
+        assert (renewal.source, renewal.destination) == (address, "192.0.2.1"), packets
+        assert (answer.source, answer.destination) == ("192.0.2.1", address), packets
+        # Nobody may tell the server that its answer was unwanted.
+        assert not [p for p in packets if p.kind == "other" and p.source == address], packets
+        assert [event["event"] for event in probe.events()].count("usable") == 1, probe.events()
+
+
+def test_a_refused_renewal_takes_the_address_away():
+    """Two hosts with one address: neither could be talked to."""
+    with Net() as net:
+        node, router = lan(net, up=True)
+        server = dhcp_servers.kea(router, "lan0", seconds=24, renew_s=3, rebind_s=18)
+        probe = LinksProbe(node)
+        old = probe.usable()["addresses"]
+        server.stop()
+        dhcp_servers.dnsmasq(router, "lan0", "option:router,192.0.2.1", pool=("192.0.2.200", "192.0.2.210"))
+        new = probe.usable(lambda event: event["addresses"] != old)
+        assert re.fullmatch(r"192\.0\.2\.2\d\d/24", new["addresses"][0]), new
+        assert address_of(node)["local"] + "/24" == new["addresses"][0]
+        assert routes_of(node)["default"]["prefsrc"] == address_of(node)["local"]
+        assert any("DHCP server 192.0.2.1 refused" in line for line in probe.process.lines)
+
+
+def test_a_silent_network_is_told_in_words():
+    """The engineer at the console would see a time-out and not know what was waited for."""
+    with Net() as net:
+        node, router = lan(net)
+        wire = router.capture("lan0")
+        probe = LinksProbe(node)
+        told = probe.trouble("asked 3 times")
+        assert told["why"] == "eth0: no DHCP answer, asked 3 times, and no IPv6 address", told
+        questions = dhcp(wire.stop())
+        assert len(questions) == 3, questions
+        for question in questions:
+            assert (question.source, question.destination) == ("0.0.0.0", "255.255.255.255"), question
+            assert bytes.fromhex("3d07" + CLIENT_ID) in question.payload, question
+        # A server that comes late is still taken.
+        dhcp_servers.dnsmasq(router, "lan0")
+        probe.usable()
+        assert probe.events()[-1] == {"event": "trouble", "why": ""} or probe.trouble("") == {
+            "event": "trouble", "why": ""}
+
+
+def test_what_was_configured_stays():
+    """The tunnel would lose its underlay at the moment of the pivot."""
+    with Net() as net:
+        node, router = lan(net)
+        dhcp_servers.dnsmasq(router, "lan0", "option:router,192.0.2.1")
+        probe = LinksProbe(node)
+        probe.usable()
+        before = address_of(node)["local"], routes_of(node)["default"]["gateway"]
+        probe.end()
+        assert (address_of(node)["local"], routes_of(node)["default"]["gateway"]) == before
+        assert node.ip("link", "show", "dev", "eth0")[0]["operstate"] == "UP"
+        # Again, as after a boot that failed: the same address from the same server.
+        assert LinksProbe(node).usable()["addresses"] == [before[0] + "/24"]
+
+
+def test_a_single_address_with_a_router_outside_of_it():
+    """Cloud networks give a /32: the node would have no default route there."""
+    with Net() as net:
+        node, router = lan(net)
+        dhcp_servers.dnsmasq(router, "lan0", "--dhcp-option-force=option:netmask,255.255.255.255",
+                             "option:router,192.0.2.1")
+        link = LinksProbe(node).usable()
+        assert link["addresses"][0].endswith("/32") and link["gateways"] == ["192.0.2.1"], link
+        node.run("ping", "-c", "1", "-W", "5", "192.0.2.1")
