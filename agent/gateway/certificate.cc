@@ -135,7 +135,8 @@ Result<LeafFacts> leaf_facts_of(X509* leaf) {
 
 // --- judgements ---
 
-Status verify_chain(X509* leaf, const Certificates& intermediates, const Certificates& anchors) {
+Status verify_chain(X509* leaf, std::span<const OpenSsl<X509>> intermediates,
+                    const Certificates& anchors) {
     const OpenSsl<X509_STORE> store(X509_STORE_new());
     const OpenSsl<X509_STORE_CTX> context(X509_STORE_CTX_new());
     const BorrowedChain untrusted(sk_X509_new_null());

@@ -2,6 +2,7 @@
 // ask for. It judges a chain against the org CA and nothing else.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,8 @@ Result<LeafFacts> leaf_facts_of(X509* leaf);
 
 // Whether `leaf`, with the help of `intermediates`, chains to one of `anchors`. Dates are not
 // looked at: who asks has an opinion on the clock. Untrusted with OpenSSL's reason.
-Status verify_chain(X509* leaf, const Certificates& intermediates, const Certificates& anchors);
+Status verify_chain(X509* leaf, std::span<const OpenSsl<X509>> intermediates,
+                    const Certificates& anchors);
 
 // Whether the certificate is what certs/ issues for a signer: an end entity with the extended key
 // usage of core/attestation.h and no other, and no dNSName. Untrusted with the reason.

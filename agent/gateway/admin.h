@@ -1,0 +1,27 @@
+// The admin commands: invites and nodes, straight in the registry, beside a gateway that serves. It
+// notices what they change by itself. Text goes to where the caller says; nothing is logged.
+#pragma once
+
+#include <string>
+
+#include "base/secret.h"
+#include "gateway/arguments.h"
+#include "gateway/exit_code.h"
+#include "gateway/settings.h"
+
+namespace fortros::gateway {
+
+// What a command has to say. Secret, because one of them says an invite.
+struct Said {
+    SecretBytes out{};   // for standard output
+    std::string note{};  // for people, on standard error
+};
+
+Outcome<Said> create_invite(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> list_invites(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> revoke_invite(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> list_nodes(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> revoke_node(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> check_config(const Arguments& arguments, const GatewaySettings& settings);
+
+}  // namespace fortros::gateway

@@ -1,0 +1,133 @@
+#include "gateway/credentials.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/text.h"
+#include "core/crypto.h"
+#include "os/files.h"
+
+namespace fortros::gateway {
+
+static constexpr std::size_t wireguard_key_file_limit = 256;
+static constexpr std::size_t anchors_limit = 4;
+static constexpr std::chrono::seconds longest_renewal_notice = std::chrono::days{120};
+
+// --- dates ---
+
+ValidityState state_of(const Validity& validity, WallTime now) {
+    if (now < validity.not_before) return ValidityState::NotYetValid;
+    if (now >= validity.not_after) return ValidityState::Expired;
+    const auto life = validity.not_after - validity.not_before;
+    return validity.not_after - now < life / 3 ? ValidityState::DueForRenewal : ValidityState::Good;
+}
+
+std::string describe(const Validity& validity, WallTime now) {
+    const std::string file = "'" + validity.file + "' ";
+    switch (state_of(validity, now)) {
+        case ValidityState::Good: return file + "is valid until " + to_rfc3339(validity.not_after);
+        case ValidityState::DueForRenewal:
+            return file + "is due for renewal, it expires at " + to_rfc3339(validity.not_after) +
+                   ": " + validity.remedy;
+        case ValidityState::Expired:
+            return file + "expired at " + to_rfc3339(validity.not_after) + ": " + validity.remedy;
+        case ValidityState::NotYetValid:
+            return file + "is not valid before " + to_rfc3339(validity.not_before) +
+                   ", and here it is " + to_rfc3339(now) + ": is the clock right?";
+    }
+    return file;
+}
+
+// --- files ---
+
+Result<PrivateKey> load_wireguard_key(const std::string& path) {
+    const auto text = TRY(read_secret_file(path, wireguard_key_file_limit));
+    // from_base64 would leave a copy behind: its bytes are wiped here.
+    auto bytes = from_base64(trim(text.text()));
+    if (!bytes || bytes->size() != key_size)
+        return fail(ErrorCode::InvalidData,
+                    "'" + path + "' holds no WireGuard key as `wg genkey` prints it");
+    PrivateKey key{std::span<const std::uint8_t, key_size>(*bytes)};
+    wipe(bytes->data(), bytes->size());
+    return key;
+}
+
+// Group or others may read it, though only its owner needs to.
+static bool is_exposed(const std::string& path) {
+    struct stat status{};
+    return ::stat(path.c_str(), &status) == 0 && (status.st_mode & 077) != 0;
+}
+
+// --- judgements ---
+
+static Status check_gateway_leaf(const Credentials& credentials, const Certificates& anchors,
+                                 const GatewaySettings& settings) {
+    X509* leaf = credentials.chain.front().get();
+    const auto intermediates = std::span(credentials.chain).subspan(1);
+    TRY(verify_chain(leaf, intermediates, anchors));
+    const auto vouched_for = TRY(check_leaf(TRY(leaf_facts_of(leaf)), settings.name));
+    if (vouched_for != credentials.wireguard_public)
+        return fail(ErrorCode::Untrusted,
+                    "it vouches for the WireGuard key " + vouched_for.base64() + ", but '" +
+                        settings.private_key + "' is " + credentials.wireguard_public.base64() +
+                        ": issue it again with certs/issue-gateway");
+    if (EVP_PKEY_eq(X509_get0_pubkey(leaf), credentials.key.get()) != 1)
+        return fail_openssl(ErrorCode::Untrusted,
+                            "'" + settings.certificate_key + "' is not its private key");
+    return {};
+}
+
+static Result<std::unique_ptr<AttestationSigner>> load_signer(const GatewaySettings& settings,
+                                                              const Certificates& anchors,
+                                                              Validity& validity) {
+    auto certificates = TRY(load_certificates(settings.signer_certificate));
+    X509* certificate = certificates.front().get();
+    const auto check = [&]() -> Result<std::unique_ptr<AttestationSigner>> {
+        TRY(verify_chain(certificate, {}, anchors));
+        TRY(check_signer_profile(certificate));
+        return make_signer(certificate, TRY(load_private_key(settings.signer_key)));
+    };
+    auto signer = check();
+    if (!signer)
+        return std::unexpected(
+            std::move(signer.error()).in("'" + settings.signer_certificate + "'"));
+    validity.not_before = (*signer)->facts().not_before;
+    validity.not_after = (*signer)->facts().not_after;
+    return signer;
+}
+
+Result<Credentials> load_credentials(const GatewaySettings& settings) {
+    Credentials credentials;
+    const auto anchors = TRY(load_certificates(settings.ca));
+    if (anchors.size() > anchors_limit)
+        return fail(ErrorCode::InvalidData, "'" + settings.ca + "' holds more than " +
+                                                std::to_string(anchors_limit) + " CAs");
+    for (const auto& anchor : anchors)
+        credentials.validities.push_back({settings.ca, "see certs/README.md about rotation",
+                                          TRY(not_before_of(anchor.get())),
+                                          TRY(not_after_of(anchor.get()))});
+
+    credentials.chain = TRY(load_certificates(settings.certificate));
+    credentials.key = TRY(load_private_key(settings.certificate_key));
+    credentials.wireguard_key = TRY(load_wireguard_key(settings.private_key));
+    credentials.wireguard_public = TRY(crypto::public_key_of(credentials.wireguard_key));
+    if (auto status = check_gateway_leaf(credentials, anchors, settings); !status)
+        return std::unexpected(std::move(status.error()).in("'" + settings.certificate + "'"));
+    X509* leaf = credentials.chain.front().get();
+    credentials.validities.push_back({settings.certificate, "certs/renew-gateway renews it",
+                                      TRY(not_before_of(leaf)), TRY(not_after_of(leaf))});
+
+    Validity signer_validity{settings.signer_certificate, "certs/issue-signer renews it"};
+    credentials.signer = TRY(load_signer(settings, anchors, signer_validity));
+    credentials.validities.push_back(std::move(signer_validity));
+
+    for (const auto& path : {settings.certificate_key, settings.signer_key, settings.private_key})
+        if (is_exposed(path))
+            credentials.warnings.push_back("'" + path +
+                                           "' can be read by others than its owner: chmod 600");
+    return credentials;
+}
+
+}  // namespace fortros::gateway

@@ -1,0 +1,52 @@
+// What the gateway proves itself with: its certificate and keys, loaded and held against each other
+// before anything is served. It never prints a key, and refuses what nodes would refuse.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "core/key.h"
+#include "gateway/certificate.h"
+#include "gateway/settings.h"
+#include "gateway/signer.h"
+
+namespace fortros::gateway {
+
+// A certificate's dates, to be watched for as long as the gateway runs.
+struct Validity {
+    std::string file;
+    std::string remedy;  // what renews it
+    WallTime not_before{};
+    WallTime not_after{};
+};
+
+enum class ValidityState { Good, DueForRenewal, Expired, NotYetValid };
+
+// Due when a third of its life is left, or four months of a long one.
+ValidityState state_of(const Validity& validity, WallTime now);
+// "'/etc/fortros/gateway.pem' expires at ...: renew it with ...".
+std::string describe(const Validity& validity, WallTime now);
+
+struct Credentials {
+    Certificates chain{};  // the leaf first
+    OpenSsl<EVP_PKEY> key{};
+    PrivateKey wireguard_key{};
+    PublicKey wireguard_public;
+    std::unique_ptr<AttestationSigner> signer{};
+    std::vector<Validity> validities{};
+    std::vector<std::string> warnings{};  // what is allowed and unwise
+};
+
+// Untrusted or InvalidData, naming the file, where something is missing, unreadable or does not
+// fit: the leaf is not what certs/ issues for this gateway name, its WireGuard URI is not the key's,
+// a private key is not its certificate's, a chain does not end at the CA. Dates are not judged.
+Result<Credentials> load_credentials(const GatewaySettings& settings);
+
+// A WireGuard private key as `wg genkey` prints it.
+Result<PrivateKey> load_wireguard_key(const std::string& path);
+
+}  // namespace fortros::gateway

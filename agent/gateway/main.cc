@@ -1,0 +1,107 @@
+// fortros-gateway: admits nodes into an organisation's overlay.
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "core/crypto.h"
+#include "gateway/admin.h"
+#include "gateway/arguments.h"
+#include "gateway/gateway.h"
+#include "gateway/log.h"
+
+using namespace fortros;
+using namespace fortros::gateway;
+
+namespace {
+
+constexpr OptionSpec json_only[] = {{"--json", "", "for programs"}};
+
+constexpr OptionSpec create_options[] = {
+    {"--uses", "N", "how many nodes may come with it (default 1)"},
+    {"--expires", "SPAN", "when it ends: 12h, 7d (default: [Invites] DefaultLifetime=)"},
+    {"--role", "ROLE", "what they become: node (default) or lighthouse"},
+    {"--hostname", "NAME", "the node's name, whatever it wishes itself"},
+    {"--output", "FILE", "write it there (mode 0600) instead of showing it"},
+    {"--json", "", "for programs"},
+};
+
+constexpr CommandSpec commands[] = {
+    {"serve", "", "serve nodes until SIGTERM", "", {}},
+    {"check-config", "", "check the settings, certificates and keys, and change nothing", "", {}},
+    {"invite create", "", "make an invite",
+     "The invite is shown this once; the registry keeps its hash. Put it into an image, where\n"
+     "its holder can read it: a single-use invite is spent by the first node that comes.",
+     create_options},
+    {"invite list", "", "list all invites", "", json_only},
+    {"invite revoke",
+     "ID",
+     "let nobody else in with an invite",
+     "Nodes that came with it before stay members.",
+     {}},
+    {"node list", "", "list all nodes",
+     "The last handshake is what this host's kernel knows: a node that only joins leaves no\n"
+     "trace in the registry.",
+     json_only},
+    {"node revoke",
+     "NODE",
+     "throw a node out, for ever",
+     "NODE is an overlay address, a public key, or a hostname that only one node has. Its tunnel\n"
+     "to a gateway that serves is closed at once; its key stays refused.",
+     {}},
+};
+
+using Run = Outcome<Said> (*)(const Arguments&, const GatewaySettings&);
+
+// In the order of the table above; serve is none of them.
+constexpr Run runs[] = {nullptr,       check_config, create_invite, list_invites,
+                        revoke_invite, list_nodes,   revoke_node};
+static_assert(std::size(runs) == std::size(commands));
+
+// A core dump of the server would hold its keys.
+void forbid_core_dumps() {
+    ::prctl(PR_SET_DUMPABLE, 0);
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+}
+
+Outcome<Said> run_serve(const GatewaySettings& settings) {
+    forbid_core_dumps();
+    LogfmtLog log;
+    TRY(serve(settings, log));
+    return Said{};
+}
+
+Outcome<Said> run(int argc, char** argv) {
+    const std::vector<std::string_view> words(argv + std::min(argc, 1), argv + argc);
+    const auto arguments = TRY(or_exit(ExitCode::Usage, parse_arguments(words, commands)));
+    if (arguments.version) return Said{.out = SecretBytes("fortros-gateway " FORTROS_VERSION "\n")};
+    if (arguments.help)
+        return Said{.out = SecretBytes(arguments.command == nullptr ? help_of_program(commands)
+                                                                    : help_of(*arguments.command))};
+    TRY(or_exit(ExitCode::Failure, crypto::initialise()));
+    const auto path =
+        arguments.value("--config").value_or(std::string(default_gateway_settings_path));
+    const auto settings = TRY(or_exit(ExitCode::Settings, load_gateway_settings(path)));
+    const auto command = static_cast<std::size_t>(arguments.command - commands);
+    return runs[command] == nullptr ? run_serve(settings) : runs[command](arguments, settings);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    auto outcome = run(argc, argv);
+    if (outcome) {
+        std::fputs(outcome->note.c_str(), stderr);
+        const auto& out = outcome->out;
+        if (std::fwrite(out.view().data(), 1, out.size(), stdout) != out.size() ||
+            std::fflush(stdout) != 0)
+            outcome = std::unexpected(Failure{
+                ExitCode::Failure, fail_errno(errno, "cannot write to standard output").error()});
+    }
+    if (outcome) return static_cast<int>(ExitCode::Ok);
+    std::fprintf(stderr, "fortros-gateway: %s\n", outcome.error().error.text().c_str());
+    return static_cast<int>(outcome.error().code);
+}
