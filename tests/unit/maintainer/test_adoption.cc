@@ -1,0 +1,78 @@
+#include "maintainer/adoption.h"
+
+#include <doctest/doctest.h>
+
+#include "fakes/boot_world.h"
+
+using namespace fortros;
+
+namespace {
+
+// What preboot has handed off, and a kernel that has exactly that.
+struct Adopted {
+    fakes::BootWorld world;
+    HandOff hand_off;
+    std::vector<InterfaceState> kernel;
+
+    Adopted() {
+        REQUIRE(world.boot() == ExitStatus::Joined);
+        hand_off = *world.handed_off;
+        for (auto& interface : hand_off.interfaces) {
+            interface.plan.listen_port = 40000;
+            InterfaceState state{.wireguard = {.ifindex = interface.ifindex,
+                                               .name = interface.plan.name,
+                                               .public_key = hand_off.node,
+                                               .listen_port = interface.plan.listen_port},
+                                 .mtu = interface.plan.mtu,
+                                 .up = true,
+                                 .addresses = interface.plan.addresses};
+            for (const auto& peer : interface.plan.peers) state.wireguard.peers.push_back({peer});
+            for (const auto& route : interface.plan.routes)
+                state.routes.push_back({route.destination, route.metric, hand_off.overlay_address});
+            kernel.push_back(state);
+        }
+    }
+};
+
+}  // namespace
+
+// A maintainer that touches what is right makes every tunnel of the node blink.
+TEST_CASE("what preboot has made is adopted without one change") {
+    const Adopted adopted;
+    CHECK(check_adoptable(adopted.hand_off, adopted.kernel));
+    CHECK(difference(plan_of(adopted.hand_off), adopted.hand_off.node, adopted.kernel).empty());
+}
+
+TEST_CASE("what is missing is put back, and nothing else is touched") {
+    Adopted adopted;
+    adopted.kernel[0].routes.clear();
+    const auto changes =
+        difference(plan_of(adopted.hand_off), adopted.hand_off.node, adopted.kernel);
+    REQUIRE(changes.size() == adopted.hand_off.interfaces[0].plan.routes.size());
+    for (const auto& change : changes) CHECK(change.kind == OverlayChange::Kind::AddRoute);
+}
+
+// Adopting another node's interface would answer for somebody else.
+TEST_CASE("interfaces without the hand-off's key are not adopted") {
+    Adopted adopted;
+    SUBCASE("gone") { adopted.kernel.pop_back(); }
+    SUBCASE("without a key") { adopted.kernel[0].wireguard.public_key.reset(); }
+    SUBCASE("with another key") { adopted.kernel[0].wireguard.public_key->bytes[0] ^= 1; }
+    CHECK(!check_adoptable(adopted.hand_off, adopted.kernel));
+}
+
+// What an operator looks at first when a node is not reachable.
+TEST_CASE("status names each peer with its role and the age of its handshake") {
+    Adopted adopted;
+    const WallTime now{1'800'000'100s};
+    for (auto& interface : adopted.kernel)
+        for (auto& peer : interface.wireguard.peers) peer.last_handshake = now - 7s;
+    const std::string text = status_of(adopted.hand_off, adopted.kernel, 0, now).dump();
+    CHECK(text.contains("\"role\":\"gateway\""));
+    CHECK(text.contains("\"handshake_age_seconds\":7"));
+    CHECK(text.contains("\"same_interface\":true"));
+    adopted.kernel.clear();
+    CHECK(status_of(adopted.hand_off, adopted.kernel, 0, now)
+              .dump()
+              .contains("\"present\":false"));
+}

@@ -1,0 +1,45 @@
+#include "preboot/options.h"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+using namespace fortros;
+
+static Result<PrebootOptions> parse(std::vector<const char*> arguments) {
+    return parse_preboot_options(arguments);
+}
+
+// An initramfs calls it without a word, and a person with a few.
+TEST_CASE("the command line says what to do and with which files") {
+    const auto plain = parse({});
+    REQUIRE(plain);
+    CHECK(plain->verb == PrebootOptions::Verb::Run);
+    CHECK(plain->config == "/etc/fortros/preboot.conf");
+    CHECK(plain->run_directory == "/run/fortros");
+
+    const auto full = parse({"run", "--config", "/a", "--run-directory", "/b",
+                             "--kernel-command-line", "/c"});
+    REQUIRE(full);
+    CHECK(full->config == "/a");
+    CHECK(full->run_directory == "/b");
+    CHECK(full->kernel_command_line == "/c");
+
+    CHECK(parse({"check-config", "/x"})->config == "/x");
+    CHECK(parse({"check-config"})->verb == PrebootOptions::Verb::CheckConfig);
+    CHECK(parse({"--help"})->verb == PrebootOptions::Verb::Help);
+    CHECK(parse({"run", "-h"})->verb == PrebootOptions::Verb::Help);
+    CHECK(parse({"--version"})->verb == PrebootOptions::Verb::Version);
+}
+
+// A misspelt option must not boot a machine with other settings than were meant.
+TEST_CASE("what is not understood is an error that points to the help") {
+    for (const auto& bad : std::vector<std::vector<const char*>>{
+             {"walk"}, {"--confg", "/a"}, {"--config"}, {"run", "run"}, {"run", "/x"},
+             {"check-config", "/x", "/y"}}) {
+        const auto options = parse(bad);
+        REQUIRE(!options);
+        CHECK(options.error().code == ErrorCode::InvalidArgument);
+        CHECK(options.error().text().contains("--help"));
+    }
+}
