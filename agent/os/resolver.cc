@@ -1,6 +1,7 @@
 #include "os/resolver.h"
 
 #include <ares.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 
@@ -13,6 +14,7 @@
 
 #include "base/text.h"
 #include "core/discovery.h"
+#include "os/resolver_sockets.h"
 
 namespace fortros {
 
@@ -50,19 +52,19 @@ static std::string canonical_name(const ares_dns_record_t* answer, std::string n
 }
 
 static std::optional<IpAddress> address_in(const ares_dns_rr_t* record) {
-    if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_A) {
-        const auto* address = ares_dns_rr_get_addr(record, ARES_RR_A_ADDR);
-        return IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(address), 4});
-    }
-    if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_AAAA) {
-        const auto* address = ares_dns_rr_get_addr6(record, ARES_RR_AAAA_ADDR);
-        return IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(address), 16});
-    }
-    return std::nullopt;
+    ByteView bytes;
+    if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_A)
+        bytes = {
+            reinterpret_cast<const std::uint8_t*>(ares_dns_rr_get_addr(record, ARES_RR_A_ADDR)), 4};
+    else if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_AAAA)
+        bytes = {
+            reinterpret_cast<const std::uint8_t*>(ares_dns_rr_get_addr6(record, ARES_RR_AAAA_ADDR)),
+            16};
+    return IpAddress::from_bytes(bytes);
 }
 
 static std::vector<IpAddress> addresses_in(const ares_dns_record_t* answer,
-                                           const std::string& asked) {
+                                           const std::string& asked, Family family) {
     std::vector<IpAddress> found;
     const std::string name = canonical_name(answer, asked);
     const std::size_t count = ares_dns_record_rr_cnt(answer, ARES_SECTION_ANSWER);
@@ -70,7 +72,8 @@ static std::vector<IpAddress> addresses_in(const ares_dns_record_t* answer,
         const auto* record = ares_dns_record_rr_get_const(answer, ARES_SECTION_ANSWER, i);
         if (!equal_ignoring_case(ares_dns_rr_get_name(record), name)) continue;
         auto address = address_in(record);
-        if (address && is_usable(*address) && !std::ranges::contains(found, *address))
+        if (address && address->family() == family && is_usable(*address) &&
+            !std::ranges::contains(found, *address))
             found.push_back(*address);
     }
     return found;
@@ -108,6 +111,7 @@ private:
     // The question for one family.
     struct Question {
         Machine* machine = nullptr;
+        Family family = Family::IPv6;
         Outcome outcome = Outcome::Waiting;
         ares_status_t status = ARES_SUCCESS;
         std::vector<IpAddress> addresses{};
@@ -115,7 +119,7 @@ private:
 
     Status begin(const LookupRequest& request);
     Status open(const LookupRequest& request);
-    void ask(Question& question, ares_dns_rec_type_t type);
+    void ask(Question& question, Family family);
     static void told(void* question, ares_status_t status, std::size_t timeouts,
                      const ares_dns_record_t* answer);
     static void socket_changed(void* machine, ares_socket_t fd, int readable, int writable);
@@ -131,6 +135,7 @@ private:
     std::string m_name;
     std::string m_servers;  // for messages
     Done m_done;
+    unsigned m_ifindex = 0;  // of the link-local servers' link
     ares_channel_t* m_channel = nullptr;
     bool m_closing = false;
     std::map<int, Loop::Watch> m_watches;
@@ -140,31 +145,37 @@ private:
     std::optional<Error> m_failure;
 };
 
-// c-ares' own format: [address]:port%link, separated by commas. A link-local server without a link
-// can't be asked.
-static std::string servers_text(const LookupRequest& request, std::vector<std::string>& shown) {
-    std::vector<std::string> texts;
+// The servers as c-ares wants them, "[address]:port" separated by commas, and as a person does. A
+// link-local server without a link can't be asked.
+struct ServerTexts {
+    std::vector<std::string> asked, shown;
+};
+
+static ServerTexts servers_of(const LookupRequest& request, bool has_link) {
+    ServerTexts out;
     for (const auto& server : request.servers) {
-        if (server.is_link_local() && !server.is_v4() && request.link.empty()) continue;
-        if (texts.size() == servers_limit) break;
-        std::string text = Endpoint{server, request.port}.text();
-        if (server.is_link_local() && !server.is_v4()) text += "%" + request.link;
-        texts.push_back(std::move(text));
-        shown.push_back(server.text());
+        if (out.asked.size() == servers_limit) break;
+        const bool link_local = !server.is_v4() && server.is_link_local();
+        if (is_stand_in(server) || (link_local && !has_link)) continue;
+        const Endpoint endpoint{link_local ? stand_in_for(server) : server, request.port};
+        out.asked.push_back(endpoint.text());
+        out.shown.push_back(server.text());
     }
-    return join(texts, ",");
+    return out;
 }
 
 Status NameLookup::Machine::begin(const LookupRequest& request) {
-    std::vector<std::string> shown;
-    const std::string servers = servers_text(request, shown);
-    if (shown.empty()) return fail(ErrorCode::Unreachable, "no DNS server is known");
-    m_servers = join(shown, ", ");
+    if (!request.link.empty()) m_ifindex = ::if_nametoindex(request.link.c_str());
+    const ServerTexts servers = servers_of(request, m_ifindex != 0);
+    if (servers.asked.empty()) return fail(ErrorCode::Unreachable, "no DNS server is known");
+    m_servers = join(servers.shown, ", ");
     TRY(open(request));
-    if (ares_set_servers_csv(m_channel, servers.c_str()) != ARES_SUCCESS)
-        return fail(ErrorCode::Internal, "the resolver does not take its servers: " + servers);
-    ask(m_ipv6, ARES_REC_TYPE_AAAA);
-    ask(m_ipv4, ARES_REC_TYPE_A);
+    const std::string asked = join(servers.asked, ",");
+    if (ares_set_socket_functions_ex(m_channel, &resolver_sockets, &m_ifindex) != ARES_SUCCESS ||
+        ares_set_servers_csv(m_channel, asked.c_str()) != ARES_SUCCESS)
+        return fail(ErrorCode::Internal, "the resolver does not take its servers: " + asked);
+    ask(m_ipv6, Family::IPv6);
+    ask(m_ipv4, Family::IPv4);
     return {};
 }
 
@@ -213,8 +224,10 @@ void NameLookup::Machine::close() {
     m_channel = nullptr;
 }
 
-void NameLookup::Machine::ask(Question& question, ares_dns_rec_type_t type) {
+void NameLookup::Machine::ask(Question& question, Family family) {
     question.machine = this;
+    question.family = family;
+    const auto type = family == Family::IPv6 ? ARES_REC_TYPE_AAAA : ARES_REC_TYPE_A;
     // A failure to send is told by the callback like every other.
     ares_query_dnsrec(m_channel, m_name.c_str(), ARES_CLASS_IN, type, told, &question, nullptr);
 }
@@ -224,7 +237,7 @@ void NameLookup::Machine::told(void* asked, ares_status_t status, std::size_t /*
     auto& question = *static_cast<Question*>(asked);
     if (question.machine->m_closing) return;
     if (status == ARES_SUCCESS && answer)
-        question.addresses = addresses_in(answer, question.machine->m_name);
+        question.addresses = addresses_in(answer, question.machine->m_name, question.family);
     question.status = status;
     question.outcome = question.addresses.empty() ? Outcome::Nothing : Outcome::Addresses;
 }
