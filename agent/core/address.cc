@@ -101,7 +101,6 @@ IpNetwork IpNetwork::network() const {
 }
 
 bool IpNetwork::contains(const IpAddress& other) const {
-    if (other.family() != address.family()) return false;
     return IpNetwork{other, length}.network().address == network().address;
 }
 
