@@ -103,8 +103,7 @@ bool is_overlay_interface(std::string_view name) {
     if (name == direct_interface) return true;
     if (!name.starts_with(lighthouse_interface_prefix)) return false;
     const std::string_view number = name.substr(lighthouse_interface_prefix.size());
-    return !number.empty() && name.size() <= name_limit &&
-           number.find_first_not_of("0123456789") == std::string_view::npos;
+    return !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 static Result<std::vector<IpNetwork>> read_networks(const JsonReader& in, std::string_view key,

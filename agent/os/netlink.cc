@@ -204,14 +204,7 @@ Result<NetlinkProgress> read_netlink_datagram(ByteView datagram, std::uint32_t s
 
 static Result<Fd> open_socket(int protocol, int flags, std::uint32_t groups) {
     Fd socket{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, protocol)};
-    if (!socket.valid()) {
-        const int error = errno;
-        if (error == EPROTONOSUPPORT || error == EAFNOSUPPORT)
-            return std::unexpected(
-                Error{ErrorCode::Unsupported,
-                      "the kernel lacks netlink protocol " + std::to_string(protocol), error});
-        return fail_errno(error, "cannot open a netlink socket");
-    }
+    if (!socket.valid()) return fail_errno(errno, "cannot open a netlink socket");
     // The kernel's words in errors; a request is not echoed back with its error (it may hold a
     // key); requests are checked strictly. A kernel without one of these does as it always did.
     const int on = 1;
@@ -321,13 +314,21 @@ Status Netlink::dump(NetlinkMessage& request, std::string_view what,
         restart();
         TRY(prepare(request, NLM_F_DUMP, what));
         TRY(send(request.view(), what));
+        // After an error of the callback the rest is read all the same: the kernel begins no dump
+        // on a socket that has not seen the end of the last one.
+        Status gathered;
+        const auto gather = [&](const nlmsghdr& message) -> Status {
+            if (gathered) gathered = on_message(message);
+            return {};
+        };
         bool interrupted = false;
         NetlinkProgress progress;
         while (!progress.ended) {
-            progress = TRY(
-                read_netlink_datagram(TRY(receive(buffer, what)), m_sequence, what, on_message));
+            const ByteView datagram = TRY(receive(buffer, what));
+            progress = TRY(read_netlink_datagram(datagram, m_sequence, what, gather));
             interrupted |= progress.interrupted;
         }
+        TRY(std::move(gathered));
         if (!interrupted) return {};
     }
     return fail(ErrorCode::Busy, std::string(what), "it changes faster than it can be read");

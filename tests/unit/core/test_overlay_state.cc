@@ -151,7 +151,8 @@ TEST_CASE("what is outside the org's prefix stays") {
     const auto plan = plan_for({});
     apply(kernel, plan);
     kernel.interfaces[0].addresses.push_back(*IpNetwork::parse("fe80::1/64"));
-    kernel.interfaces[0].routes.push_back({*IpNetwork::parse("fd00::/8"), 1024, std::nullopt});
+    for (const auto* wider : {"fd00::/8", "fd12:3456:789a::/47"})
+        kernel.interfaces[0].routes.push_back({*IpNetwork::parse(wider), 1024, std::nullopt});
     CHECK(apply(kernel, plan).empty());
 }
 
