@@ -196,7 +196,8 @@ def sections(pe):
 
 def test_without_an_invite_the_image_is_no_secret():
     """A fleet of enrolled nodes could not be given an image without an invite."""
-    output, _ = built(invite=None)
+    output, said = built(invite=None)
+    assert "only nodes that are enrolled already" in said, said
     assert "/etc/fortros/invite" not in unpack(output)
     assert stat.S_IMODE(output.stat().st_mode) == 0o644
 
