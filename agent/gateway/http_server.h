@@ -27,7 +27,7 @@ struct HttpLimits {
     std::size_t body = std::size_t{32} * 1024;
     std::size_t connections = 4096;  // more wait in the kernel's queue
     unsigned requests_per_connection = 100;
-    std::size_t drained = std::size_t{1024} * 1024; // of what a refused client still sends
+    std::size_t drained = std::size_t{1024} * 1024;  // of what a refused client still sends
     Duration handshake = 10s;
     Duration first_byte = 10s;  // after the handshake, and between requests
     Duration request_head = 10s;

@@ -105,8 +105,8 @@ public:
                          .agent = "gateway-client",
                          .clock_stepped_back = word(2) == "stepped-back"};
         if (verb == "enroll") body.invite = SecretBytes(word(2));
-        auto pending = TRY(make_request(node.key, node.public_key, m_connection->gateway, m_name,
-                                        body));
+        auto pending =
+            TRY(make_request(node.key, node.public_key, m_connection->gateway, m_name, body));
         if (verb == "post") {
             const auto at = line.find(word(2)) + word(2).size();
             replace(pending, node, std::string(word(2)), std::string(trim(line.substr(at))));
@@ -134,8 +134,7 @@ private:
                           std::to_string(m_endpoint.port).c_str(), &hints, &found) != 0)
             return fail(ErrorCode::Internal, "getaddrinfo");
         Connection connection{.socket = Fd(::socket(found->ai_family, SOCK_STREAM, 0))};
-        const int status =
-            ::connect(connection.socket.get(), found->ai_addr, found->ai_addrlen);
+        const int status = ::connect(connection.socket.get(), found->ai_addr, found->ai_addrlen);
         ::freeaddrinfo(found);
         if (status < 0) return fail_errno(errno, "connect");
         connection.tls.reset(SSL_new(m_tls.get()));
@@ -182,8 +181,7 @@ private:
                 m_connection.reset();
                 return fail_openssl(ErrorCode::Unreachable, "read");
             }
-            auto answer =
-                TRY(parser.feed(as_bytes({bytes, static_cast<std::size_t>(size)})));
+            auto answer = TRY(parser.feed(as_bytes({bytes, static_cast<std::size_t>(size)})));
             if (!answer) continue;
             const auto* connection = answer->header("connection");
             if (connection != nullptr && *connection == "close") m_connection.reset();
