@@ -39,6 +39,7 @@ PINGS = 3
 # The maintainer says this when it has compared what is with what should be.
 ADOPTED = r"fortros-maintainer: .*adopted"
 ADOPT_TIMEOUT_S = 30
+INIT_TIMEOUT_S = 30
 
 
 class Narrator:
@@ -48,24 +49,24 @@ class Narrator:
         self._verbose = verbose
         self._out = out
         self._began = time.monotonic()
-        self._stages = set()
+        self._heard = set()  # the console shows some lines twice
 
     def title(self, text):
-        self._stages.clear()
+        self._heard.clear()
         print(f"\n{text}", file=self._out, flush=True)
 
     def say(self, text):
         print(f"{time.monotonic() - self._began:8.1f} s  {text}", file=self._out, flush=True)
 
     def node_line(self, line):
-        """A line of the node's console: what preboot says, with the guest's own time."""
-        if self._verbose:
-            print(f"              {line}", file=self._out, flush=True)
+        """A line of the node's console: what preboot says, with the node's own time."""
         heard = preboot_console.said(line)
-        if heard and heard.text not in self._stages:
-            self._stages.add(heard.text)
-            at = f"{heard.at_s:8.1f} s" if heard.at_s is not None else " " * 10
-            print(f"{at}    {heard.text}", file=self._out, flush=True)
+        if heard and heard.text not in self._heard:
+            self._heard.add(heard.text)
+            at = f"{heard.at_s:6.1f} s" if heard.at_s is not None else " " * 8
+            print(f"{'':12}| {at}  {heard.text}", file=self._out, flush=True)
+        elif self._verbose and not heard:
+            print(f"{'':12}| {line}", file=self._out, flush=True)
 
 
 @dataclasses.dataclass

@@ -36,16 +36,16 @@ class Ground:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ground-"))
         self.cable = qemu.Cable(self.folder)
         org = Org.make(self.folder / "org", GATEWAY_NAME)
-        self.world = World(self.folder / "world", self.cable.b)
+        gateway = org.gateway(self.folder / "gateway")
+        self.world = World(self.folder / "world", self.cable.b, {"honest": (org, gateway)})
         self.world.__enter__()
         atexit.register(self.world.stop)
         self.world.start_resolvers()
-        self.world.add_gateway("honest", org, org.gateway(self.folder / "gateway"))
         self.world.start_gateway("honest")
         settings = self.folder / "preboot.conf"
         settings.write_text(SETTINGS)
         self.uki = image.build(self.folder / "node.efi", settings=settings, ca=org.ca,
-                               invite=self.world.create_invite("honest"))
+                               invite=self.world.create_invite())
 
     def node(self, name):
         return Node(self.folder / name, self.cable.a)
