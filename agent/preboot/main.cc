@@ -119,8 +119,9 @@ static OnFailure wanted_on_failure(const PrebootOptions& options) {
     return settings ? settings->on_failure : OnFailure::Exit;
 }
 
-static int run(const PrebootOptions& options, char** arguments) {
+static int run(PrebootOptions options, char** arguments) {
     forbid_core_dumps();
+    if (!options.kernel_command_line) options.kernel_command_line = "/proc/cmdline";
     PrebootLog log;
     const ExitStatus status = boot(options, arguments, log);
     report_resources(log);
@@ -148,10 +149,8 @@ static int check_config(const PrebootOptions& options) {
         std::fprintf(stderr, "fortros-preboot: %s\n", failure.error.text().c_str());
         return static_cast<int>(failure.status);
     };
-    const auto text = read_file(options.config, settings_file_limit);
-    if (!text) return complain({ExitStatus::SettingsInvalid, text.error()});
-    const auto settings = parse_settings(*text, options.config);
-    if (!settings) return complain({ExitStatus::SettingsInvalid, settings.error()});
+    const auto settings = prepare_settings(options);
+    if (!settings) return complain(settings.error());
     if (Status status = crypto::initialise(); !status)
         return complain({ExitStatus::Internal, status.error()});
     const auto anchors = prepare_anchors(*settings);

@@ -16,11 +16,12 @@ addresses that it has cached, by public DNS and by the DNS that DHCP or router a
 believes only a gateway whose certificate ends at the pinned CA, enrols its WireGuard key there or
 joins with it, and leaves WireGuard interfaces that stay up across switch_root.
 
-options of run:
+options:
   --config FILE          settings (default /etc/fortros/preboot.conf)
   --kernel-command-line FILE
-                         where fortros.* words are read from (default /proc/cmdline)
-  --run-directory DIR    where the hand-off and the events go (default /run/fortros)
+                         where fortros.* words are read from (default for run: /proc/cmdline; for
+                         check-config: none)
+  --run-directory DIR    where run puts the hand-off and the events (default /run/fortros)
 
 words on the kernel command line; they may narrow the settings, never widen them:
   fortros.sources=LIST   of cached, public-dns, dhcp-dns: use only these
@@ -67,7 +68,7 @@ Result<PrebootOptions> parse_preboot_options(std::span<const char* const> argume
             return options;
         }
         if (argument == "--config") value = &options.config;
-        if (argument == "--kernel-command-line") value = &options.kernel_command_line;
+        if (argument == "--kernel-command-line") value = &options.kernel_command_line.emplace();
         if (argument == "--run-directory") value = &options.run_directory;
         if (value != nullptr) {
             if (i + 1 == arguments.size())

@@ -2,6 +2,7 @@
 // taken from arguments, where everybody could see them.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,7 +17,8 @@ struct PrebootOptions {
     enum class Verb { Run, CheckConfig, Help, Version };
     Verb verb = Verb::Run;
     std::string config{default_settings_path};
-    std::string kernel_command_line = "/proc/cmdline";
+    // Absent: /proc/cmdline for run, none for check-config, which judges an image and not this boot.
+    std::optional<std::string> kernel_command_line{};
     std::string run_directory{fortros::run_directory};
 };
 

@@ -20,7 +20,8 @@ Prepared<Settings> prepare_settings(const PrebootOptions& options) {
     if (!text) return failure(ExitStatus::SettingsInvalid, std::move(text).error());
     auto settings = parse_settings(*text, options.config);
     if (!settings) return failure(ExitStatus::SettingsInvalid, std::move(settings).error());
-    auto words = read_file(options.kernel_command_line, kernel_command_line_limit);
+    if (!options.kernel_command_line) return std::move(*settings);
+    auto words = read_file(*options.kernel_command_line, kernel_command_line_limit);
     if (!words) return failure(ExitStatus::SettingsInvalid, std::move(words).error());
     auto narrowed = narrow_by_command_line(std::move(*settings), *words);
     if (!narrowed) return failure(ExitStatus::SettingsInvalid, std::move(narrowed).error());

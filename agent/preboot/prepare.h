@@ -24,7 +24,7 @@ struct Failure {
 template <typename T>
 using Prepared = std::expected<T, Failure>;
 
-// The settings file, narrowed by the kernel command line.
+// The settings file, narrowed by the kernel command line where the options name one.
 Prepared<Settings> prepare_settings(const PrebootOptions& options);
 
 Prepared<std::unique_ptr<TrustAnchors>> prepare_anchors(const Settings& settings);

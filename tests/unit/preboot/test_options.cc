@@ -24,6 +24,7 @@ TEST_CASE("the command line says what to do and with which files") {
     CHECK(full->config == "/a");
     CHECK(full->run_directory == "/b");
     CHECK(full->kernel_command_line == "/c");
+    CHECK(!plain->kernel_command_line);
 
     CHECK(parse({"check-config", "/x"})->config == "/x");
     CHECK(parse({"check-config"})->verb == PrebootOptions::Verb::CheckConfig);
