@@ -22,15 +22,40 @@ namespace fortros {
 
 static constexpr const char* efi_directory = "/sys/firmware/efi";
 static constexpr const char* efivarfs_directory = "/sys/firmware/efi/efivars";
-static constexpr std::uint32_t wanted_attributes = EFI_VARIABLE_NON_VOLATILE |
-                                                   EFI_VARIABLE_BOOTSERVICE_ACCESS |
-                                                   EFI_VARIABLE_RUNTIME_ACCESS;
+static constexpr std::uint32_t wanted_attributes =
+    EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS;
 // The kernel interrupts what it deems too many reads and writes; another try is all it wants.
 static constexpr int interrupted_tries = 8;
 
 // ac713719-c4fe-4ca1-ae08-285342dd98af
 static const efi_guid_t vendor =
     EFI_GUID(0xac713719, 0xc4fe, 0x4ca1, 0xae08, 0x28, 0x53, 0x42, 0xdd, 0x98, 0xaf);
+
+// What the kernel does not know on its command line becomes the environment of init, and of us.
+// libefivar's own constructor would obey: end the program with status 0 (LIBEFIVAR_OPS=help), or
+// look for our variables elsewhere, where a node's policy is not. So this one comes first.
+[[gnu::constructor(101)]] static void forget_environment() {
+    ::unsetenv("LIBEFIVAR_OPS");
+    ::unsetenv("EFIVARFS_PATH");
+}
+
+Result<bool> EfiVariables::holds(const char* name, ByteView value) {
+    const auto current = TRY(read(name));
+    return current && std::ranges::equal(current->view(), value);
+}
+
+Status EfiVariables::write(const char* name, ByteView value) {
+    if (value.size() > efi_variable_limit)
+        return fail(ErrorCode::InvalidArgument,
+                    std::string("too much for the UEFI variable ") + name);
+    // Flash wears out, and every write is a chance for firmware to err.
+    if (const auto there = holds(name, value); there && *there) return {};
+    TRY(put(name, value));
+    if (!TRY(holds(name, value)))
+        return fail(ErrorCode::Io, std::string("the UEFI variable ") + name +
+                                       " does not read back as it was written");
+    return {};
+}
 
 static std::unexpected<Error> failed(int error_number, const char* what, const char* name) {
     const std::string operation = std::string("cannot ") + what + " the UEFI variable " + name;
@@ -75,22 +100,11 @@ Result<std::optional<SecretBytes>> FirmwareVariables::read(const char* name) {
     return value;
 }
 
-Status FirmwareVariables::write(const char* name, ByteView value) {
-    if (value.size() > efi_variable_limit)
-        return fail(ErrorCode::InvalidArgument, std::string("too much for ") + name);
-    const auto is_there = [&]() -> Result<bool> {
-        const auto current = TRY(read(name));
-        return current && std::ranges::equal(current->view(), value);
-    };
-    // Flash wears out, and every write is a chance for firmware to err.
-    if (const auto there = is_there(); there && *there) return {};
+Status FirmwareVariables::put(const char* name, ByteView value) {
     const int error = patiently([&] {
         return efi_set_variable(vendor, name, value.data(), value.size(), wanted_attributes, 0600);
     });
     if (error != 0) return failed(error, "write", name);
-    if (!TRY(is_there()))
-        return fail(ErrorCode::Io, std::string("the UEFI variable ") + name +
-                                       " does not read back as it was written");
     return {};
 }
 
@@ -116,8 +130,6 @@ Status FirmwareVariables::protect(const char* name) {
 }
 
 Result<EfivarfsState> ensure_efivarfs() {
-    // "help" would make libefivar's constructor end the next life of this process.
-    ::unsetenv("LIBEFIVAR_OPS");
     if (::access(efi_directory, F_OK) < 0) return EfivarfsState::Absent;
     struct statfs mounted{};
     if (::statfs(efivarfs_directory, &mounted) < 0) return EfivarfsState::Absent;

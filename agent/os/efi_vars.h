@@ -32,18 +32,26 @@ public:
     // Non-volatile, boot services and run time; then read back and compared. What is there already
     // is not written again. PermissionDenied where efivarfs is read-only, Exhausted where NVRAM is
     // full. After a failure the old value may be there, or the new one: firmware decides.
-    virtual Status write(const char* name, ByteView value) = 0;
+    Status write(const char* name, ByteView value);
 
     // Makes the variable readable by root only, until efivarfs is mounted again, and its directory
     // too: 0600 and 0700. Nothing to do if there is none.
     virtual Status protect(const char* name) = 0;
+
+protected:
+    virtual Status put(const char* name, ByteView value) = 0;
+
+private:
+    Result<bool> holds(const char* name, ByteView value);
 };
 
 class FirmwareVariables final : public EfiVariables {
 public:
     Result<std::optional<SecretBytes>> read(const char* name) override;
-    Status write(const char* name, ByteView value) override;
     Status protect(const char* name) override;
+
+protected:
+    Status put(const char* name, ByteView value) override;
 };
 
 enum class EfivarfsState {
@@ -53,8 +61,8 @@ enum class EfivarfsState {
               // program must execute itself anew, once
 };
 
-// Mounts efivarfs where the kernel shows its place and it is not mounted, and clears the
-// environment variables by which libefivar could be misled. An error means that the mount failed.
+// Mounts efivarfs where the kernel shows its place and it is not mounted. An error means that the
+// mount failed.
 Result<EfivarfsState> ensure_efivarfs();
 
 }  // namespace fortros

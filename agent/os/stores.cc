@@ -27,8 +27,7 @@ Result<PrivateKey> decode_key_record(ByteView record) {
         return fail(ErrorCode::InvalidData, "is no key record");
     const ByteView body = record.first(key_magic.size() + key_size);
     const auto digest = crypto::sha256({body});
-    if (!std::ranges::equal(record.last(checksum_size),
-                            ByteView(digest).first(checksum_size)))
+    if (!std::ranges::equal(record.last(checksum_size), ByteView(digest).first(checksum_size)))
         return fail(ErrorCode::InvalidData, "is damaged");
     return PrivateKey(std::span<const std::uint8_t, key_size>(body.last(key_size)));
 }
@@ -52,27 +51,29 @@ public:
     UefiPlace(EfiVariables& variables, const char* variable, Log& log)
         : m_variables(variables), m_variable(variable), m_log(log) {}
 
-    // efivarfs forgets modes, so each boot makes the variable private anew, before its first use.
-    // Where efivarfs is read-only that fails, which is no reason not to boot.
     Result<std::optional<SecretBytes>> read() override {
         auto value = TRY(m_variables.read(m_variable));
-        if (!value) return value;
-        if (Status status = m_variables.protect(m_variable); !status)
-            m_log.write({.level = Level::Warning,
-                         .event = "variable-not-private",
-                         .message = name() + " may be readable by every user: " +
-                                    status.error().text()});
+        if (value) protect();
         return value;
     }
     Status write(ByteView value) override {
         TRY(m_variables.write(m_variable, value));
-        return m_variables.protect(m_variable);
+        protect();
+        return {};
     }
-    std::string name() const override {
-        return std::string("the UEFI variable ") + m_variable;
-    }
+    std::string name() const override { return std::string("the UEFI variable ") + m_variable; }
 
 private:
+    // efivarfs forgets modes, so each boot makes the variable private anew, before its first use.
+    // Where efivarfs is read-only that fails, which is no reason not to boot.
+    void protect() {
+        if (Status status = m_variables.protect(m_variable); !status)
+            m_log.write(
+                {.level = Level::Warning,
+                 .event = "variable-not-private",
+                 .message = name() + " may be readable by every user: " + status.error().text()});
+    }
+
     EfiVariables& m_variables;
     const char* m_variable;
     Log& m_log;
@@ -122,10 +123,10 @@ public:
         if (!record) return std::nullopt;
         auto key = decode_key_record(record->view());
         if (key) return std::move(*key);
-        m_log.write({.level = Level::Warning,
-                     .event = "key-unreadable",
-                     .message = m_place->name() + " " + key.error().text() +
-                                "; it counts as absent"});
+        m_log.write(
+            {.level = Level::Warning,
+             .event = "key-unreadable",
+             .message = m_place->name() + " " + key.error().text() + "; it counts as absent"});
         return std::nullopt;
     }
     Status store(const PrivateKey& key) override {
