@@ -261,18 +261,22 @@ Result<Bytes> Admission::attest(const PublicKey& node, Role role, std::uint64_t 
 }
 
 Status Admission::attest_self(WallTime now) {
-    const auto not_after = TRY(next_not_after(now));
-    const auto serial = TRY(m_parts.registry.take_serial());
-    m_own_attestation = TRY(attest(m_self.public_key, Role::Gateway, serial, not_after));
-    m_own_not_after = not_after;
+    if (!m_own) m_own = TRY(m_parts.registry.find_gateway(m_self.public_key));
+    const bool is_usable = m_own && now < m_own->not_after;
+    const bool is_due = !is_usable || worth_renewing(m_own->not_after, now);
+    if (!is_due && !m_own_attestation.empty()) return {};
+    if (is_due) {
+        auto renewed = m_parts.registry.renew_gateway(m_self.public_key, TRY(next_not_after(now)));
+        if (!renewed && !is_usable) return std::unexpected(std::move(renewed).error());
+        if (renewed) m_own = *renewed;
+    }
+    m_own_attestation =
+        TRY(attest(m_self.public_key, Role::Gateway, m_own->serial, m_own->not_after));
     return {};
 }
 
 Result<MeshPeer> Admission::own_peer(WallTime now) {
-    const bool is_usable = !m_own_attestation.empty() && now < m_own_not_after;
-    if (!is_usable || worth_renewing(m_own_not_after, now))
-        if (auto attested = attest_self(now); !attested && !is_usable)
-            return std::unexpected(std::move(attested).error());
+    TRY(attest_self(now));
     return MeshPeer{
         .key = m_self.public_key,
         .role = Role::Gateway,

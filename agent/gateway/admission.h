@@ -57,8 +57,8 @@ public:
 
     Admission(GatewaySelf self, Parts parts);
 
-    // Makes the gateway's own attestation. Happens by itself when one is needed; at start it is
-    // asked for, so that a signer that can't sign is heard of before the first node is.
+    // Makes the gateway's own attestation, or renews it if it is time. Happens by itself; at start
+    // it is asked for, so that a signer that can't sign is heard of before the first node is.
     Status attest_self(WallTime now);
 
     Answer handle(const Request& request, WallTime now);
@@ -92,8 +92,8 @@ private:
     GatewaySelf m_self;
     IpAddress m_address;
     Parts m_parts;
+    std::optional<Attested> m_own{};  // as the registry has it
     Bytes m_own_attestation{};
-    WallTime m_own_not_after{};
     RateLimit m_strangers;  // requests without a valid proof
     RateLimit m_refusals;   // proved ones: these go to the audit log, too
     RateLimit m_failures;

@@ -50,6 +50,13 @@ enum class InviteState { Open, Spent, Expired, Revoked };
 InviteState state_of(const InviteRecord& invite, WallTime now);
 std::string_view name_of(InviteState state);  // "open", "spent", ...
 
+struct Attested {
+    std::uint64_t serial = 0;
+    WallTime not_after{};
+
+    bool operator==(const Attested&) const = default;
+};
+
 // Who caused a change, for the audit log: an address, or "uid 0".
 using Actor = std::string;
 
@@ -117,8 +124,10 @@ public:
     // Every record that changed after `revision`, revoked ones included, in the order of change.
     virtual Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) = 0;
 
-    // A serial for an attestation that is kept elsewhere: the gateway's own.
-    virtual Result<std::uint64_t> take_serial() = 0;
+    // The newest attestation of a gateway itself, whose membership is the CA's to decide; renew
+    // gives it the next serial. Kept, so that a gateway can start when nothing can be written.
+    virtual Result<std::optional<Attested>> find_gateway(const PublicKey& key) = 0;
+    virtual Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) = 0;
 
     virtual Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
                                                WallTime now) = 0;

@@ -168,13 +168,6 @@ Result<std::uint64_t> SqliteRegistry::next_serial() {
         TRY(number_of(m_database, "UPDATE organisation SET serial = serial + 1 RETURNING serial")));
 }
 
-Result<std::uint64_t> SqliteRegistry::take_serial() {
-    auto transaction = TRY(Transaction::begin(m_database));
-    const auto serial = TRY(next_serial());
-    TRY(transaction.commit());
-    return serial;
-}
-
 Result<Decision> SqliteRegistry::enrol(const Enrolment& enrolment, const Actor& actor,
                                        WallTime now) {
     auto transaction = TRY(Transaction::begin(m_database));
@@ -251,6 +244,24 @@ Result<NodeRecord> SqliteRegistry::revoke_node(const PublicKey& key, const Actor
     TRY(note("node-revoked", actor, &key, node->invite, node->hostname, now));
     TRY(transaction.commit());
     return *node;
+}
+
+// --- gateways ---
+
+Result<std::optional<Attested>> SqliteRegistry::find_gateway(const PublicKey& key) {
+    auto row = TRY(m_database.query("SELECT serial, attested_until FROM gateways WHERE key = ?1",
+                                    ByteView(key.bytes)));
+    if (!TRY(row.next())) return std::nullopt;
+    return Attested{static_cast<std::uint64_t>(row.integer(0)), time_of(row.integer(1))};
+}
+
+Result<Attested> SqliteRegistry::renew_gateway(const PublicKey& key, WallTime not_after) {
+    auto transaction = TRY(Transaction::begin(m_database));
+    const Attested attested{TRY(next_serial()), not_after};
+    TRY(m_database.execute("INSERT OR REPLACE INTO gateways VALUES (?1, ?2, ?3)",
+                           ByteView(key.bytes), attested.serial, attested.not_after));
+    TRY(transaction.commit());
+    return attested;
 }
 
 // --- invites ---

@@ -23,7 +23,8 @@ public:
     Result<NodeRecord> renew(const PublicKey& key, WallTime attested_until) override;
     Result<NodeRecord> revoke_node(const PublicKey& key, const Actor& actor, WallTime now) override;
     Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) override;
-    Result<std::uint64_t> take_serial() override;
+    Result<std::optional<Attested>> find_gateway(const PublicKey& key) override;
+    Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) override;
     Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
                                        WallTime now) override;
     Result<std::vector<InviteRecord>> invites() override;

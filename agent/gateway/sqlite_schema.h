@@ -46,6 +46,13 @@ inline constexpr std::array registry_migrations = {
         revision        INTEGER NOT NULL UNIQUE
     ) STRICT, WITHOUT ROWID;
 
+    -- The newest attestation of each gateway that has used this file.
+    CREATE TABLE gateways (
+        key            BLOB    NOT NULL PRIMARY KEY CHECK (length(key) = 32),
+        serial         INTEGER NOT NULL,
+        attested_until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
     CREATE TABLE audit (
         number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         time   INTEGER NOT NULL,

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <csignal>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -249,6 +250,7 @@ Result<Client> make_client(char** argv) {
 
 int main(int argc, char** argv) {
     if (argc != 4) return 2;
+    ::signal(SIGPIPE, SIG_IGN);
     auto client = make_client(argv);
     if (!client) {
         std::cerr << client.error().text() << "\n";

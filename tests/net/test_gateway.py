@@ -36,6 +36,11 @@ def site():
     return world()[0]
 
 
+def plain_connection():
+    site()
+    return socket.create_connection((ADDRESS, PORT))
+
+
 def head(*lines, length=len(BODY)):
     lines = ["POST /v1/join HTTP/1.1", f"Host: {site().org.gateway_name}", *lines]
     if length is not None:
@@ -164,7 +169,7 @@ def test_no_session_can_be_resumed():
 def test_garbage_instead_of_tls():
     """A port scanner would end the gateway."""
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", bytes(1000), os.urandom(3000), b"\x16\x03\x01\xff\xff" + bytes(500), b""):
-        with socket.create_connection((ADDRESS, PORT)) as plain:
+        with plain_connection() as plain:
             with contextlib.suppress(OSError):  # closed while we still talk
                 plain.sendall(garbage)
                 plain.shutdown(socket.SHUT_WR)
@@ -226,8 +231,8 @@ def test_a_request_in_small_pieces():
 
 def test_slow_and_silent_clients_are_closed():
     """They would take all connections, and nobody could join."""
-    silent = socket.create_connection((ADDRESS, PORT))
-    half_handshake = socket.create_connection((ADDRESS, PORT))
+    silent = plain_connection()
+    half_handshake = plain_connection()
     half_handshake.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
     idle, slow_head, slow_body = site().connect(), site().connect(), site().connect()
     slow_head.sendall(b"POST /v1/join HT")
@@ -265,7 +270,7 @@ def test_many_idle_connections_leave_room():
     """A few hundred idle clients would keep everybody else out."""
     with contextlib.ExitStack() as stack:
         for _ in range(300):
-            stack.enter_context(socket.create_connection((ADDRESS, PORT)))
+            stack.enter_context(plain_connection())
         expect_still_serves()
 
 

@@ -94,10 +94,16 @@ public:
         return nodes;
     }
 
-    Result<std::uint64_t> take_serial() override {
+    Result<std::optional<Attested>> find_gateway(const PublicKey& key) override {
+        auto found = m_gateways.find(key);
+        if (found == m_gateways.end()) return std::nullopt;
+        return found->second;
+    }
+
+    Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) override {
         if (fault) return std::unexpected(*fault);
         ++writes;
-        return ++m_serial;
+        return m_gateways[key] = Attested{++m_serial, not_after};
     }
 
     Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
@@ -160,6 +166,7 @@ private:
     }
 
     std::map<PublicKey, NodeRecord> m_nodes;
+    std::map<PublicKey, Attested> m_gateways;
     std::map<std::string, InviteRecord> m_invites;
     std::vector<AuditEntry> m_audit;
     std::uint64_t m_revision = 0;

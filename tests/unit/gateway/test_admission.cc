@@ -18,16 +18,20 @@ const std::string invite = "fortros-invite-v1-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 struct World {
     explicit World(WallTime signer_end = noon + std::chrono::days{365})
         : gateway(1), signer(make_fake_signer(noon - one_day, signer_end)) {
-        GatewaySelf self{.prefix = *OrgPrefix::parse("fd12:3456:789a::/48"),
+        restart();
+        open_invite(invite, 1);
+    }
+
+    // The gateway's process ends and another begins.
+    void restart() {
+        GatewaySelf self{.prefix = prefix,
                          .domain = "example.org",
                          .private_key = gateway.key.duplicate(),
                          .public_key = gateway.public_key,
                          .endpoints = {*Endpoint::parse("198.51.100.1:51820")},
                          .keepalive_seconds = 25};
-        prefix = self.prefix;
         admission.emplace(std::move(self),
                           Admission::Parts{registry, tunnels, *signer, random, log});
-        open_invite(invite, 1);
     }
 
     void open_invite(std::string_view text, std::uint32_t uses) {
@@ -62,7 +66,7 @@ struct World {
 
     FakeNode gateway;  // its keys
     std::unique_ptr<AttestationSigner> signer;
-    OrgPrefix prefix;
+    OrgPrefix prefix = *OrgPrefix::parse("fd12:3456:789a::/48");
     MemoryRegistry registry;
     FakeTunnels tunnels;
     SeededRandom random{7};
@@ -177,6 +181,21 @@ TEST_CASE("admission: a renewal that can't be stored does not keep a member out"
     // But not beyond its end: nobody would believe it.
     answer = world.handle(node.join(world.gateway.public_key), noon + std::chrono::days{31});
     CHECK(answer.status == 503);
+}
+
+// After a power cut on a full disk nobody could come back, not even members.
+TEST_CASE("admission: a gateway that starts anew uses the attestation that it had") {
+    World world;
+    FakeNode node(2);
+    const auto first = world.enrolled(node);
+    world.registry.fault = Error{ErrorCode::Exhausted, "disk full"};
+    world.restart();
+    const auto answer = world.handle(node.join(world.gateway.public_key), noon + one_day);
+    REQUIRE(answer.status == 200);
+    const auto serial_of = [](const MembershipAnswer& membership) {
+        return parse_attestation(membership.peers[0].attestation)->serial;
+    };
+    CHECK(serial_of(*parse_membership_answer(answer.body)) == serial_of(first));
 }
 
 // Near the end of the signer every join would be a write, and its members' words worth nothing.

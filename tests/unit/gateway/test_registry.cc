@@ -200,14 +200,28 @@ TEST_CASE("registry: serials grow over the whole org") {
             CHECK(serial > last);
             last = serial;
         };
-        grows(must(registry.take_serial()));
+        grows(must(registry.renew_gateway(key_of(9), noon)).serial);
         grows(member_of(must(registry.enrol(enrolment_of(1, "two"), stranger, noon))).node.serial);
-        grows(must(registry.take_serial()));
+        grows(must(registry.renew_gateway(key_of(9), noon)).serial);
         grows(member_of(must(registry.enrol(enrolment_of(2, "two"), stranger, noon))).node.serial);
         const auto renewed = must(registry.renew(key_of(1), noon + std::chrono::days{40}));
         grows(renewed.serial);
         CHECK(renewed.attested_until == noon + std::chrono::days{40});
         CHECK(must(registry.find_node(key_of(1))) == renewed);
+    });
+}
+
+// A gateway could not start on a full disk, though it has all that it needs.
+TEST_CASE("registry: a gateway's own attestation is kept") {
+    for_each_store([](Registry& registry) {
+        CHECK(!must(registry.find_gateway(key_of(9))));
+        const auto attested = must(registry.renew_gateway(key_of(9), noon + one_day));
+        CHECK(attested.not_after == noon + one_day);
+        CHECK(must(registry.find_gateway(key_of(9))) == attested);
+        const auto renewed = must(registry.renew_gateway(key_of(9), noon + 2 * one_day));
+        CHECK(must(registry.find_gateway(key_of(9))) == renewed);
+        CHECK(!must(registry.find_gateway(key_of(8))));
+        CHECK(!must(registry.find_node(key_of(9))));
     });
 }
 
