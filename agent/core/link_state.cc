@@ -33,7 +33,7 @@ LinkReport report_of(const LinkState& link, const LinkKnowledge& knowledge) {
     if (link.up && link.carrier)
         for (const LinkAddress& address : link.addresses)
             if (address.global && address.settled &&
-                !contains(knowledge.unconfirmed, address.network.address))
+                !contains(knowledge.discounted, address.network.address))
                 report.addresses.push_back(address.network);
     // IPv4 first, otherwise as the kernel has them.
     std::ranges::stable_partition(report.addresses,

@@ -2,6 +2,7 @@
 // used at all, and what it offers once it works. Pure: os/link_control.h reads it and changes it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,6 +14,10 @@
 #include "core/settings.h"
 
 namespace fortros {
+
+// Of one link; a flood of router advertisements may bring more, which are not looked at.
+inline constexpr std::size_t link_addresses_limit = 32;
+inline constexpr std::size_t link_gateways_limit = 8;
 
 struct LinkAddress {
     IpNetwork network;
@@ -44,9 +49,9 @@ using LinkReport = UplinkHandOff;
 
 // What others than the kernel know about a link.
 struct LinkKnowledge {
-    const DhcpLease* lease = nullptr;      // that is in force
-    std::vector<IpAddress> resolvers{};    // by configuration or router advertisement
-    std::vector<IpAddress> unconfirmed{};  // addresses that may be another network's by now
+    const DhcpLease* lease = nullptr;     // that is in force
+    std::vector<IpAddress> resolvers{};   // by configuration or router advertisement
+    std::vector<IpAddress> discounted{};  // addresses that do not make the link work
 };
 
 // A link without a usable address is of no use yet: then `addresses` is empty.

@@ -61,6 +61,7 @@ Instant RouterResolvers::deadline() const {
 
 std::vector<IpAddress> RouterResolvers::addresses() const {
     std::vector<IpAddress> addresses;
+    addresses.reserve(m_known.size());
     for (const Known& known : m_known) addresses.push_back(known.address);
     return addresses;
 }

@@ -20,13 +20,14 @@ void DhcpSession::stop() {
     m_socket.reset();
 }
 
-void DhcpSession::perform(std::vector<DhcpClient::Action> actions) {
+void DhcpSession::perform(const std::vector<DhcpClient::Action>& actions) {
     for (const auto& action : actions)
         if (const auto* message = std::get_if<DhcpClient::Send>(&action)) send(*message);
     const Instant deadline = m_client.deadline();
     m_timer = deadline == Instant::max()
                   ? Loop::Timer{}
                   : m_loop.at(deadline, [this] { perform(m_client.tick(monotonic_now())); });
+    if (actions.empty()) return;  // a stranger's packet, most often
     for (const auto& action : actions) {
         if (const auto* bound = std::get_if<DhcpClient::Bound>(&action)) {
             m_events.bound(bound->lease);

@@ -48,7 +48,7 @@ public:
     std::string problem() const { return m_trouble.empty() ? m_client.problem() : m_trouble; }
 
 private:
-    void perform(std::vector<DhcpClient::Action> actions);
+    void perform(const std::vector<DhcpClient::Action>& actions);
     void send(const DhcpClient::Send& send);
 
     Loop& m_loop;

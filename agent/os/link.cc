@@ -31,7 +31,7 @@ Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::
               .progressed = [this] { m_changed(); }}),
       m_solicitor(parts.loop, state.ifindex) {}
 
-void Link::note(Level level, std::string message) {
+void Link::note(Level level, const std::string& message) {
     m_parts.log.write({.level = level,
                        .event = "link",
                        .message = m_state.name + ": " + message,
@@ -136,18 +136,28 @@ void Link::watch_expiry() {
 
 // --- what is known ------------------------------------------------------------------------------
 
+static bool contains(const std::vector<IpNetwork>& list, const IpNetwork& network) {
+    return std::ranges::find(list, network) != list.end();
+}
+
 LinkReport Link::report() const {
     LinkKnowledge knowledge;
+    const auto discount = [&](const IpAddress& it) { knowledge.discounted.push_back(it); };
     switch (m_addressing) {
         case Addressing::None: return LinkReport{.ifindex = m_state.ifindex, .name = m_state.name};
-        case Addressing::Static: knowledge.resolvers = m_parts.settings.static_resolvers; break;
+        case Addressing::Static:
+            knowledge.resolvers = m_parts.settings.static_resolvers;
+            for (const LinkAddress& address : m_state.addresses)
+                if (!contains(m_parts.settings.static_addresses, address.network))
+                    discount(address.network.address);
+            break;
         case Addressing::Automatic:
             knowledge.lease = m_dhcp.lease();
             knowledge.resolvers = m_resolvers.addresses();
             // After the carrier came back it may be another network, until a server says no.
             if (!knowledge.lease)
                 for (const AddressSetting& address : m_configured.addresses)
-                    knowledge.unconfirmed.push_back(address.network.address);
+                    discount(address.network.address);
             break;
     }
     return report_of(m_state, knowledge);

@@ -75,7 +75,7 @@ private:
     void configure(const LinkConfiguration& want);
     void set_mtu(std::uint16_t mtu);
     void watch_expiry();
-    void note(Level level, std::string message);
+    void note(Level level, const std::string& message);
 
     LinkParts m_parts;
     LinkState m_state;

@@ -114,9 +114,11 @@ Result<std::vector<LinkState>> LinkControl::observe() {
 
     for (LinkState& state : states) {
         for (const FoundAddress& found : found_addresses)
-            if (found.ifindex == state.ifindex) state.addresses.push_back(found.address);
+            if (found.ifindex == state.ifindex && state.addresses.size() < link_addresses_limit)
+                state.addresses.push_back(found.address);
         for (const FoundGateway& found : found_gateways)
-            if (found.ifindex == state.ifindex) state.gateways.push_back(found.gateway);
+            if (found.ifindex == state.ifindex && state.gateways.size() < link_gateways_limit)
+                state.gateways.push_back(found.gateway);
     }
     return states;
 }

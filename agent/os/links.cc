@@ -13,11 +13,11 @@ static constexpr std::size_t links_limit = 64;
 // further link gets the next: a link that comes later never takes the traffic of one that works.
 static constexpr std::uint32_t first_metric = 1024;
 
-Links::Links(Loop& loop, Log& log, Random& random, const Settings& settings, LinkControl control,
+Links::Links(Loop& loop, Log& log, Random& random, Settings settings, LinkControl control,
              LinkEvents events)
     : m_loop(loop),
       m_log(log),
-      m_settings(settings),
+      m_settings(std::move(settings)),
       m_events(std::move(events)),
       m_control(std::move(control)),
       m_parts{

@@ -60,7 +60,7 @@ private:
         std::optional<LinkReport> told{};  // absent: it does not work
     };
 
-    Links(Loop& loop, Log& log, Random& random, const Settings& settings, LinkControl control,
+    Links(Loop& loop, Log& log, Random& random, Settings settings, LinkControl control,
           LinkEvents events);
 
     void observe_soon();

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <tuple>
 
 namespace fortros {
 
@@ -46,7 +47,7 @@ Status RouterSolicitor::ask() {
                  reinterpret_cast<const sockaddr*>(&all_routers), sizeof(all_routers));
     const int error = sent < 0 ? errno : 0;
     if (++m_asked < solicitations)
-        m_timer = m_loop.after(solicitation_interval, [this] { (void)ask(); });
+        m_timer = m_loop.after(solicitation_interval, [this] { std::ignore = ask(); });
     if (error != 0) return fail_errno(error, "cannot solicit routers");
     return {};
 }

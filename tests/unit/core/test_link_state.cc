@@ -60,7 +60,7 @@ TEST_CASE("only settled addresses that reach beyond the link count") {
     link.addresses.push_back(settled("192.0.2.7/24"));
     CHECK(report_of(link, {}).addresses ==
           std::vector{network("192.0.2.7/24"), network("2001:db8::3/64")});
-    CHECK(report_of(link, {.unconfirmed = {address("192.0.2.7")}}).addresses ==
+    CHECK(report_of(link, {.discounted = {address("192.0.2.7")}}).addresses ==
           std::vector{network("2001:db8::3/64")});
     link.carrier = false;
     CHECK(report_of(link, {}).addresses.empty());
