@@ -106,9 +106,13 @@ void Discovery::next_source(Instant now, std::vector<Action>& out) {
 void Discovery::next_candidate(Instant now, std::vector<Action>& out) {
     m_attempt.reset();
     m_deadline.reset();
+    std::erase_if(m_candidates_left, [this](const Candidate& candidate) {
+        return std::ranges::contains(m_tried, candidate.endpoint);
+    });
     if (m_candidates_left.empty()) return next_source(now, out);
     m_attempt = m_candidates_left.front();
     m_candidates_left.erase(m_candidates_left.begin());
+    m_tried.push_back(m_attempt->endpoint);
     m_current_id = m_next_id++;
     m_deadline = now + m_plan.attempt_timeout;
     out.push_back(Attempt{m_current_id, *m_attempt});

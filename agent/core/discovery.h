@@ -124,6 +124,7 @@ private:
     DiscoveryPlan m_plan;
     std::vector<Source> m_sources_left;
     std::vector<Candidate> m_candidates_left;
+    std::vector<Endpoint> m_tried;  // no endpoint is tried twice, however many sources name it
     std::optional<Source> m_lookup_source;
     std::optional<Candidate> m_attempt;
     Id m_next_id;

@@ -7,7 +7,6 @@
 namespace fortros {
 
 static constexpr std::size_t interfaces_limit = 64;
-static constexpr std::size_t uplinks_limit = 16;
 static constexpr std::size_t addresses_limit = 64;
 static constexpr std::size_t stages_limit = 32;
 static constexpr std::size_t text_limit = 4096;

@@ -20,7 +20,8 @@ namespace fortros {
 inline constexpr std::string_view run_directory = "/run/fortros";
 inline constexpr std::string_view handoff_file = "bootstrap.json";
 inline constexpr std::string_view events_file = "events.jsonl";
-inline constexpr std::size_t handoff_size_limit = std::size_t{512} * 1024;
+inline constexpr std::size_t handoff_size_limit = std::size_t{2} * 1024 * 1024;
+inline constexpr std::size_t uplinks_limit = 16;
 
 struct InterfaceHandOff {
     InterfacePlan plan;      // with the listen port that the kernel really uses

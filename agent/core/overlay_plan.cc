@@ -17,16 +17,26 @@ static constexpr std::int64_t mtu_max = 65455;
 
 // --- the plan -----------------------------------------------------------------------------------
 
-static std::optional<Endpoint> best_endpoint(const MeshPeer& peer, const OrgPrefix& prefix) {
+// The one whose address has just answered, or else one of its family: a node without IPv6 must not
+// be given the IPv6 endpoint that happens to come first.
+static std::optional<Endpoint> best_endpoint(const MeshPeer& peer, const OrgPrefix& prefix,
+                                             const std::optional<IpAddress>& reached) {
+    const auto distance = [&](const Endpoint& endpoint) {
+        if (!reached || endpoint.address == *reached) return 0;
+        return endpoint.address.family() == reached->family() ? 1 : 2;
+    };
+    std::optional<Endpoint> best;
     for (const Endpoint& endpoint : peer.endpoints)
-        if (!prefix.contains(endpoint.address)) return endpoint;
-    return std::nullopt;
+        if (!prefix.contains(endpoint.address) && (!best || distance(endpoint) < distance(*best)))
+            best = endpoint;
+    return best;
 }
 
 static WireGuardPeer wireguard_peer(const MeshPeer& peer, const OrgPrefix& prefix,
-                                    const IpNetwork& allowed) {
+                                    const IpNetwork& allowed,
+                                    const std::optional<IpAddress>& reached) {
     return {.key = peer.key,
-            .endpoint = best_endpoint(peer, prefix),
+            .endpoint = best_endpoint(peer, prefix, reached),
             .allowed_ips = {allowed},
             .keepalive_seconds = peer.keepalive_seconds};
 }
@@ -43,7 +53,7 @@ OverlayPlan make_overlay_plan(const OrgPrefix& prefix, const IpAddress& own_addr
         if (peer.overlay_address == own_address || !seen.insert(peer.key).second) continue;
         const IpNetwork host = IpNetwork::host(peer.overlay_address);
         if (peer.role == Role::Node) {
-            direct.peers.push_back(wireguard_peer(peer, prefix, host));
+            direct.peers.push_back(wireguard_peer(peer, prefix, host, options.reached));
             direct.routes.push_back({host, host_route_metric});
             continue;
         }
@@ -54,7 +64,7 @@ OverlayPlan make_overlay_plan(const OrgPrefix& prefix, const IpAddress& own_addr
             {.name = std::string(lighthouse_interface_prefix) + std::to_string(number),
              .mtu = options.mtu,
              .routes = {{host, host_route_metric}, {prefix.network(), metric}},
-             .peers = {wireguard_peer(peer, prefix, prefix.network())}});
+             .peers = {wireguard_peer(peer, prefix, prefix.network(), options.reached)}});
     }
     direct.routes.push_back({prefix.network(), direct_prefix_metric});
 

@@ -71,6 +71,7 @@ struct MeshPeer {
 struct OverlayOptions {
     std::uint16_t listen_port = 0;
     std::uint32_t mtu = 1420;
+    std::optional<IpAddress> reached{};  // where the gateway answered: its family works here
 };
 
 // Lighthouses and gateways get interfaces and metrics in the order of `peers`, the first being the

@@ -17,6 +17,8 @@ void Keeper::round() {
 Status Keeper::reconcile() {
     if (!m_adopted && m_hand_off.guard == GuardMode::Nftables)
         TRY(install_guard(m_hand_off.prefix));
+    // Somebody else's key on an interface is not ours to overwrite.
+    TRY(check_adoptable(m_hand_off, TRY(m_links.observe())));
     const auto applied = TRY(m_links.apply(plan_of(m_hand_off), m_key));
     report(applied);
     const auto have = TRY(m_links.observe());

@@ -82,11 +82,12 @@ void Boot::on(OverlayApplied event) {
     m_interfaces = std::move(*event.interfaces);
 
     const auto& peers = m_joined->answer.peers;
-    const auto gateway = std::ranges::find(peers, m_conversation->gateway.wireguard_key, &MeshPeer::key);
+    const auto gateway =
+        std::ranges::find(peers, m_conversation->gateway.wireguard_key, &MeshPeer::key);
+    ASSERT(gateway != peers.end());  // judge_answer has seen it
     const auto interface = std::ranges::find_if(m_interfaces, [&](const auto& candidate) {
         return std::ranges::contains(candidate.plan.peers, gateway->key, &WireGuardPeer::key);
     });
-    ASSERT(gateway != peers.end());
     if (interface == m_interfaces.end() || m_in.settings.handshake_timeout == Duration{})
         return hand_off();
     m_phase = Phase::Handshaking;
@@ -154,6 +155,8 @@ void Boot::on(StateSaved event) {
 
 HandOff Boot::make_hand_off() const {
     const MembershipAnswer& answer = m_joined->answer;
+    auto uplinks = m_links;
+    if (uplinks.size() > uplinks_limit) uplinks.resize(uplinks_limit);
     return {
         .node = answer.node,
         .overlay_address = answer.overlay_address,
@@ -171,7 +174,7 @@ HandOff Boot::make_hand_off() const {
         .guard = m_in.settings.guard,
         .interfaces = m_interfaces,
         .peers = answer.peers,
-        .uplinks = m_links,
+        .uplinks = std::move(uplinks),
         .timeline = m_timeline,
     };
 }
@@ -216,7 +219,12 @@ void Boot::report_stage(Stage stage, std::string message, Duration took,
     const int number = static_cast<int>(stage);
     const std::string name(stage_names[number - 1]);
     const double milliseconds = milliseconds_of(took);
-    m_timeline.push_back({name, milliseconds});
+    // A stage that is done again, with the next candidate, replaces what it was before.
+    const auto before = std::ranges::find(m_timeline, name, &StageTiming::stage);
+    if (before != m_timeline.end())
+        before->milliseconds = milliseconds;
+    else
+        m_timeline.push_back({name, milliseconds});
     m_stage_began = m_now.instant;
     fields.insert(fields.begin(), {{"number", std::int64_t{number}}, {"stage", name},
                                    {"ms", milliseconds}});

@@ -149,6 +149,7 @@ struct BootInputs {
     std::optional<PrivateKey> key{};         // absent: not made yet
     std::optional<NodeState> state{};        // absent: none, or not sound
     SecretBytes invite{};                    // empty: none
+    std::string invite_problem{};            // why there is none although there is a file
     std::string boot_id{};
     std::string agent{};                     // name and version
     Duration settings_took{};
@@ -206,6 +207,7 @@ private:
 
     // boot_enrolment.cc: stage 6
     bool is_enrolled() const;
+    bool may_replace_key() const;
     void prepare_key();
     void make_key();
     void send_request();
@@ -249,6 +251,7 @@ private:
     std::vector<std::pair<Discovery::Id, Instant>> m_attempts;  // when each began
     unsigned m_rounds = 0;
     Duration m_retry_after{};      // the longest that a gateway asked for in this round
+    bool m_refused = false;        // a gateway that proved itself said no in this round
     ExitStatus m_cause = ExitStatus::NoGateway;  // the most telling failure so far
     std::string m_cause_text = "no gateway authenticated itself in time";
 

@@ -21,7 +21,9 @@ bool Boot::check_policy() {
         }
         m_public_key = *key;
         m_key_is_stored = true;
-        if (memory && (!m_in.state || m_in.state->node != *key)) {
+        // A state that only promises an enrolment may be of another key: of one that was made when
+        // this one's address was taken, and that a power cut kept from being stored.
+        if (memory && (!m_in.state || (m_in.state->enrolled && m_in.state->node != *key))) {
             m_policy_lost = true;
             m_sources = m_sources & SourceSet::only(Source::Cached);
             m_cause = ExitStatus::PolicyLost;
@@ -41,11 +43,14 @@ bool Boot::check_policy() {
                    (nothing_cached ? "none" : "some") + ")");
         return false;
     }
-    if (!is_enrolled() && m_in.invite.empty()) {
-        finish(ExitStatus::InviteMissing, "the node is not enrolled, and there is no invite in " +
-                                              m_in.settings.invite_file);
+    if (!m_in.key && m_in.invite.empty()) {
+        finish(ExitStatus::InviteMissing,
+               "the node is not enrolled, and " +
+                   (m_in.invite_problem.empty() ? "there is no invite in " + m_in.settings.invite_file
+                                                : m_in.invite_problem));
         return false;
     }
+    if (!m_in.invite_problem.empty()) warn("invite-unreadable", m_in.invite_problem);
     return true;
 }
 
@@ -98,6 +103,7 @@ void Boot::start_round() {
     m_phase = Phase::Discovering;
     m_phase_deadline.reset();
     m_retry_after = {};
+    m_refused = false;
     m_attempts.clear();
     m_conversation.reset();
     m_discovery.emplace(
@@ -173,6 +179,8 @@ static Duration jittered(Duration pause, Random& random) {
 }
 
 void Boot::round_failed() {
+    // No other gateway of this round has said otherwise, and asking again would change nothing.
+    if (m_refused) return finish(m_cause, m_cause_text);
     Duration pause = m_in.settings.retry_min;
     for (unsigned i = 1; i < m_rounds && pause < m_in.settings.retry_max; ++i) pause *= 2;
     pause = jittered(std::min(pause, m_in.settings.retry_max), m_random);

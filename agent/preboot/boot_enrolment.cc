@@ -1,4 +1,6 @@
 // Stage 6 of the boot: the node's key, the one request, and what its answer means.
+#include <algorithm>
+
 #include "base/text.h"
 #include "core/crypto.h"
 #include "preboot/boot.h"
@@ -8,12 +10,19 @@ namespace fortros {
 // An org with so many taken addresses does not exist; a gateway that says so is broken.
 static constexpr unsigned keys_limit = 3;
 
-// A key without any state counts as enrolled: it was, or it belongs to a node whose state is not
-// kept. If the gateway does not know it, the invite is still there.
+// Whether to join instead of to enrol. A key without any state counts as enrolled: it was, or it
+// belongs to a node whose state is not kept. So does one without an invite: what an interrupted
+// boot could not remember, the gateway may well know.
 bool Boot::is_enrolled() const {
     if (!m_in.key || m_enroll_again) return false;
-    if (!m_in.state || m_policy_lost) return true;
+    if (m_in.invite.empty() || !m_in.state || m_policy_lost) return true;
     return m_in.state->enrolled;
+}
+
+// Never the key of a node that has been in the org: one broken gateway would destroy an identity.
+bool Boot::may_replace_key() const {
+    if (m_keys_made >= keys_limit || m_in.invite.empty()) return false;
+    return m_keys_made > 0 || (m_in.state && !m_in.state->enrolled);
 }
 
 void Boot::prepare_key() {
@@ -93,9 +102,16 @@ void Boot::joined(Joined joined) {
                   {"first_time", enrolled_now}});
     // The gateway's time is proved, and lies between the dates of its chain; the RTC is not.
     if (!m_in.clock.trusted) emit(SetClock{answer.time});
-    const auto plan = make_overlay_plan(
-        answer.prefix, answer.overlay_address, answer.peers,
-        {.listen_port = m_in.settings.listen_port, .mtu = m_in.settings.mtu});
+    // The gateway that answered comes first, so that a bound on lighthouses never leaves it out.
+    auto peers = answer.peers;
+    std::ranges::stable_partition(
+        peers, [&](const auto& key) { return key == m_conversation->gateway.wireguard_key; },
+        &MeshPeer::key);
+    const auto plan =
+        make_overlay_plan(answer.prefix, answer.overlay_address, peers,
+                          {.listen_port = m_in.settings.listen_port,
+                           .mtu = m_in.settings.mtu,
+                           .reached = m_conversation->candidate.endpoint.address});
     m_joined = std::move(joined);
     m_phase = Phase::Applying;
     m_phase_deadline.reset();
@@ -123,7 +139,7 @@ void Boot::rejected(const Rejected& answer) {
             return finish(ExitStatus::Revoked,
                           "the organisation has revoked this node: " + refusal.message);
         case RefusalCode::AddressTaken:
-            if (!is_enrolled() && m_keys_made < keys_limit) {
+            if (may_replace_key()) {
                 warn("address-taken", "the overlay address is taken; making a new key");
                 m_in.key.reset();
                 return start_round();
@@ -136,11 +152,12 @@ void Boot::rejected(const Rejected& answer) {
                 return start_round();
             }
             break;
-        case RefusalCode::BadRequest:
-            return conversation_failed({ErrorCode::Refused, refusal.message});
         default: break;
     }
-    finish(ExitStatus::Refused, std::string(name_of(refusal.code)) + ": " + refusal.message);
+    // Another gateway may know better: this one may have been restored from an old backup.
+    m_refused = true;
+    conversation_failed(
+        {ErrorCode::Refused, std::string(name_of(refusal.code)) + ": " + refusal.message});
 }
 
 // Deletes nothing: one gateway that errs must not be able to end a fleet.

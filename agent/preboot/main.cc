@@ -84,7 +84,6 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
     auto anchors = prepare_anchors(*settings);
     if (!anchors) return fail_with(log, anchors.error());
     auto invite = prepare_invite(*settings);
-    if (!invite) return fail_with(log, invite.error());
     Stores stores = prepare_stores(*settings, log);
     const Instant settings_read = monotonic_now();
 
@@ -106,7 +105,8 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
                  .clock = clock,
                  .key = std::move(*key),
                  .state = std::move(state),
-                 .invite = std::move(*invite),
+                 .invite = invite ? std::move(*invite) : SecretBytes{},
+                 .invite_problem = invite ? "" : invite.error().error.text(),
                  .boot_id = make_boot_id(random),
                  .agent = version,
                  .settings_took = settings_read - began,

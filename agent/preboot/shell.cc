@@ -148,10 +148,15 @@ void Shell::perform(SetClock& action) {
         note(Level::Warning, "clock-not-set", status.error().text());
 }
 
-void Shell::perform(WriteHandOff& action) {
-    post(HandOffWritten{write_file(m_parts.run_directory + "/" + std::string(handoff_file),
-                                   as_bytes(to_json_text(action.hand_off)), 0600)});
+// What the maintainer could not read must not be left behind as if all were well.
+Status Shell::write_hand_off(const HandOff& hand_off) const {
+    const std::string text = to_json_text(hand_off);
+    if (auto read = parse_hand_off(text); !read)
+        return std::unexpected(std::move(read).error().in("the hand-off does not read back"));
+    return write_file(m_parts.run_directory + "/" + std::string(handoff_file), as_bytes(text), 0600);
 }
+
+void Shell::perform(WriteHandOff& action) { post(HandOffWritten{write_hand_off(action.hand_off)}); }
 
 // --- the overlay ---
 

@@ -69,6 +69,7 @@ private:
     void perform(WriteHandOff& action);
     void perform(Finish& action);
 
+    Status write_hand_off(const HandOff& hand_off) const;
     Result<OverlayLinks*> overlay();
     Result<std::vector<InterfaceHandOff>> apply(const OverlayPlan& plan, const PrivateKey& key);
     void note(Level level, std::string event, std::string message);

@@ -88,8 +88,9 @@ std::string FakeOrg::membership(const PublicKey& node, WallTime now) const {
         {.key = gateway_public,
          .role = Role::Gateway,
          .overlay_address = overlay_address(prefix, gateway_public),
-         .endpoints = {wireguard},
+         .endpoints = more_wireguard,
          .attestation = signer.attest(prefix, gateway_public, Role::Gateway, later)});
+    answer.peers.back().endpoints.push_back(wireguard);
     if (tamper) tamper(answer);
     return to_json_text(answer);
 }
@@ -100,6 +101,7 @@ static std::pair<int, std::string> refusal(RefusalCode code) {
 
 std::pair<int, std::string> FakeOrg::decide(std::string_view target, const PublicKey& node,
                                             std::string_view body, WallTime now) {
+    if (forgive_after != 0 && requests > forgive_after) refuse_all.reset();
     if (refuse_all) return refusal(*refuse_all);
     const auto message = parse_node_request(body);
     if (!message) return refusal(RefusalCode::BadRequest);

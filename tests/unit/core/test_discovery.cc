@@ -74,6 +74,20 @@ TEST_CASE("a source that policy disables is never asked") {
     CHECK(first<Discovery::Exhausted>(actions));
 }
 
+// Three sources that name one dead gateway must not cost three deadlines.
+TEST_CASE("an endpoint is tried once in a round, whoever names it") {
+    Discovery discovery(plan());
+    discovery.start({});
+    discovery.attempt_failed(1, refused, {});
+    discovery.attempt_failed(2, refused, {});
+    auto actions = discovery.looked_up(3, std::vector{cached_1.address, looked_up}, {});
+    CHECK(first<Discovery::Attempt>(actions)->candidate.endpoint.address == looked_up);
+    discovery.attempt_failed(4, refused, {});
+    actions = discovery.looked_up(5, std::vector{looked_up}, {});
+    CHECK(!first<Discovery::Attempt>(actions));
+    CHECK(first<Discovery::Exhausted>(actions));
+}
+
 TEST_CASE("late news of something cancelled is ignored") {
     Discovery discovery(plan());
     discovery.start({});
@@ -89,8 +103,9 @@ TEST_CASE("an answer is cut to its bound") {
     dns_only.sources = SourceSet::only(Source::PublicDns);
     Discovery discovery(dns_only);
     discovery.start({});
-    auto actions =
-        discovery.looked_up(1, std::vector<IpAddress>(60, looked_up), {});
+    std::vector<IpAddress> addresses;
+    for (std::uint8_t i = 1; i <= 60; ++i) addresses.push_back(IpAddress::v4({203, 0, 113, i}));
+    auto actions = discovery.looked_up(1, addresses, {});
     std::size_t attempts = 0;
     for (Discovery::Id id = 2; first<Discovery::Attempt>(actions); ++id, ++attempts)
         actions = discovery.attempt_failed(id, refused, {});

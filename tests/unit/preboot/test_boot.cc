@@ -185,6 +185,69 @@ TEST_CASE("a refused invite ends at once with its status") {
     CHECK(world.logged("invite-invalid"));
 }
 
+// One gateway that was restored from an old backup must not keep a node out.
+TEST_CASE("a refusal by one gateway does not keep the next from being asked") {
+    BootWorld world;
+    world.org.invites.clear();
+    world.resolvers[public_resolver] = {gateway.address, *IpAddress::parse("203.0.113.6")};
+    world.hosts[{*IpAddress::parse("203.0.113.6"), 443}] = Host::Gateway;
+    CHECK(world.boot() == ExitStatus::Refused);
+    CHECK(world.org.requests == 2);
+}
+
+// An updated image comes without an invite; what one boot could not remember must not matter.
+TEST_CASE("a key without an invite joins, whatever the state says") {
+    BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    world.stored_state->enrolled = false;
+    world.invite.clear();
+    CHECK(world.boot() == ExitStatus::Joined);
+    CHECK(world.org.joins == 1);
+}
+
+// One broken gateway must not be able to destroy the identity of a node that is in the org.
+TEST_CASE("a node that was enrolled never replaces its key") {
+    BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    const auto key = world.handed_off->node;
+    world.org.nodes.clear();
+    world.org.addresses_taken = 100;
+    CHECK(world.boot() == ExitStatus::Refused);
+    REQUIRE(world.stored_key);
+    CHECK(*crypto::public_key_of(*world.stored_key) == key);
+    CHECK(world.stored_state->enrolled);
+}
+
+// A power cut while a second key was being made leaves the first beside the promise of the second.
+TEST_CASE("the promise of another key does not lock a node out that was never enrolled") {
+    BootWorld world;
+    world.stored_key = crypto::make_private_key(world.random);
+    world.stored_state = NodeState{};
+    world.stored_state->node.bytes[3] = 7;
+    CHECK(world.boot() == ExitStatus::Joined);
+    CHECK(world.sources_asked == std::vector{Source::PublicDns});
+}
+
+// A long wait for a busy gateway must not end in a hand-off that nobody can read.
+TEST_CASE("many attempts leave a hand-off of bounded size") {
+    BootWorld world;
+    world.settings.total_timeout = 30min;
+    world.org.refuse_all = RefusalCode::Busy;
+    world.org.forgive_after = 60;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.handed_off->timeline.size() == 8);
+    CHECK(parse_hand_off(to_json_text(*world.handed_off)));
+}
+
+// A node without IPv6 must not be told to reach the gateway's WireGuard by IPv6.
+TEST_CASE("the endpoint of the gateway's WireGuard is of the family that has worked") {
+    BootWorld world;
+    world.org.more_wireguard = {*Endpoint::parse("[2001:db8::5]:51820")};
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    const auto& interfaces = world.applied->interfaces;
+    CHECK(interfaces.back().peers.front().endpoint == world.org.wireguard);
+}
+
 // Revocation takes the node out and destroys nothing.
 TEST_CASE("a revoked node takes its overlay down and keeps key and state") {
     BootWorld world;
@@ -209,9 +272,8 @@ TEST_CASE("a busy gateway is asked again no sooner than it says") {
     world.org.retry_after = 30;
     world.settings.total_timeout = 100s;
     CHECK(world.boot() == ExitStatus::GatewayBusy);
-    // Each round asks the gateway once for each source.
-    CHECK(world.org.requests <= 8);
-    CHECK(world.org.requests >= 4);
+    CHECK(world.org.requests <= 4);
+    CHECK(world.org.requests >= 2);
 }
 
 // A stolen TLS key alone must not be able to configure a node.
