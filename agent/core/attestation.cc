@@ -59,12 +59,9 @@ Result<Attestation> parse_attestation(ByteView bytes) {
     if (!prefix || !node || role < static_cast<std::uint8_t>(Role::Node) ||
         role > static_cast<std::uint8_t>(Role::Gateway) || not_after > latest_time)
         return fail(ErrorCode::InvalidData, "attestation has a field that cannot be");
-    return Attestation{*prefix,
-                       *node,
-                       static_cast<Role>(role),
-                       serial,
-                       WallTime{std::chrono::seconds{not_after}},
-                       signer};
+    return Attestation{
+        *prefix, *node, static_cast<Role>(role), serial, WallTime{std::chrono::seconds{not_after}},
+        signer};
 }
 
 Result<Attestation> check_attestation(ByteView bytes, const std::vector<Signer>& signers,

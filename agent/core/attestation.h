@@ -33,9 +33,11 @@ SignerId signer_id_of(ByteView certificate_der);
 
 // The extended key usage of a signer certificate, and its only one: 2.25.UUID.1 (ITU-T X.667), from
 // the UUID ac713719-c4fe-4ca1-ae08-285342dd98af. As text, and as the DER content octets.
-inline constexpr std::string_view signer_usage_oid = "2.25.229215062394218720325445078132029495471.1";
-inline constexpr std::uint8_t signer_usage_oid_der[] = {
-    0x69, 0x82, 0xd8, 0xf1, 0x9b, 0xc6, 0xb8, 0xcf, 0xf2, 0xb2, 0xc3, 0xae, 0x84, 0x8a, 0x8a, 0xb4, 0x96, 0xf6, 0xb1, 0x2f, 0x01};
+inline constexpr std::string_view signer_usage_oid =
+    "2.25.229215062394218720325445078132029495471.1";
+inline constexpr std::uint8_t signer_usage_oid_der[] = {0x69, 0x82, 0xd8, 0xf1, 0x9b, 0xc6, 0xb8,
+                                                        0xcf, 0xf2, 0xb2, 0xc3, 0xae, 0x84, 0x8a,
+                                                        0x8a, 0xb4, 0x96, 0xf6, 0xb1, 0x2f, 0x01};
 
 inline constexpr std::size_t attestation_size = 22 + 6 + 32 + 1 + 8 + 8 + 8 + 64;
 

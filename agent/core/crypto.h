@@ -14,8 +14,8 @@
 namespace fortros::crypto {
 
 using Digest = ByteArray<32>;
-using Signature = ByteArray<64>;   // ECDSA P-256: r, s, 32 bytes each, big-endian
-using PointP256 = ByteArray<65>;   // SEC 1 uncompressed: 0x04, x, y
+using Signature = ByteArray<64>;  // ECDSA P-256: r, s, 32 bytes each, big-endian
+using PointP256 = ByteArray<65>;  // SEC 1 uncompressed: 0x04, x, y
 
 // Must succeed once before anything else here; may wait for the kernel's entropy.
 Status initialise();

@@ -81,8 +81,8 @@ void Discovery::next_source(Instant now, std::vector<Action>& out) {
                 if (m_candidates_left.size() < candidates_per_source_limit)
                     m_candidates_left.push_back({endpoint, source});
             if (m_candidates_left.empty()) {
-                out.push_back(GaveUp{source, std::nullopt,
-                                     {ErrorCode::NotFound, "no gateway address is cached"}});
+                out.push_back(GaveUp{
+                    source, std::nullopt, {ErrorCode::NotFound, "no gateway address is cached"}});
                 continue;
             }
             return next_candidate(now, out);
@@ -90,8 +90,8 @@ void Discovery::next_source(Instant now, std::vector<Action>& out) {
         const auto& servers =
             source == Source::PublicDns ? m_plan.public_resolvers : m_plan.dhcp_resolvers;
         if (servers.empty()) {
-            out.push_back(GaveUp{source, std::nullopt,
-                                 {ErrorCode::NotFound, "no resolver of this kind is known"}});
+            out.push_back(GaveUp{
+                source, std::nullopt, {ErrorCode::NotFound, "no resolver of this kind is known"}});
             continue;
         }
         m_lookup_source = source;
@@ -157,16 +157,18 @@ std::vector<Discovery::Action> Discovery::tick(Instant now) {
         const Source source = *m_lookup_source;
         m_lookup_source.reset();
         out.push_back(CancelLookup{m_current_id});
-        out.push_back(GaveUp{source, std::nullopt,
-                             {ErrorCode::Timeout, "no resolver answered within " +
-                                                      to_text(m_plan.lookup_timeout)}});
+        out.push_back(GaveUp{
+            source,
+            std::nullopt,
+            {ErrorCode::Timeout, "no resolver answered within " + to_text(m_plan.lookup_timeout)}});
         next_candidate(now, out);
     } else if (m_attempt) {
         const Candidate candidate = *m_attempt;
         out.push_back(CancelAttempt{m_current_id});
-        out.push_back(GaveUp{candidate.source, candidate.endpoint,
-                             {ErrorCode::Timeout, "did not authenticate within " +
-                                                      to_text(m_plan.attempt_timeout)}});
+        out.push_back(GaveUp{candidate.source,
+                             candidate.endpoint,
+                             {ErrorCode::Timeout,
+                              "did not authenticate within " + to_text(m_plan.attempt_timeout)}});
         next_candidate(now, out);
     }
     return out;

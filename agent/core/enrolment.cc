@@ -57,15 +57,14 @@ static Status check_endpoint(const Endpoint& endpoint, const OrgPrefix& prefix) 
     return {};
 }
 
-static Status check_peer(const MeshPeer& peer, const JudgeContext& context,
-                         const OrgPrefix& prefix, const std::vector<Signer>& signers) {
+static Status check_peer(const MeshPeer& peer, const JudgeContext& context, const OrgPrefix& prefix,
+                         const std::vector<Signer>& signers) {
     if (peer.key == context.node)
         return fail(ErrorCode::Untrusted, "the answer names this node as its own peer");
     if (peer.overlay_address != overlay_address(prefix, peer.key))
         return fail(ErrorCode::Untrusted, "a peer's overlay address does not follow from its key",
                     peer.overlay_address.text());
-    const auto attestation =
-        TRY(check_attestation(peer.attestation, signers, prefix, context.now));
+    const auto attestation = TRY(check_attestation(peer.attestation, signers, prefix, context.now));
     if (attestation.node != peer.key || attestation.role != peer.role)
         return fail(ErrorCode::Untrusted, "a peer's attestation is for another key or role",
                     peer.overlay_address.text());

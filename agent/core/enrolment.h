@@ -58,8 +58,8 @@ using Verdict = std::variant<Joined, NotYet, Rejected>;
 
 struct JudgeContext {
     PublicKey node;
-    PublicKey gateway;                    // the authenticated one
-    std::optional<OrgPrefix> prefix{};    // pinned or remembered: the answer may not change it
+    PublicKey gateway;                  // the authenticated one
+    std::optional<OrgPrefix> prefix{};  // pinned or remembered: the answer may not change it
     WallTime now{};
     WallTime chain_not_before{};  // the answer's time must lie between the dates of the chain
     WallTime chain_not_after{};   // that vouches for the gateway

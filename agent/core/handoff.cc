@@ -202,8 +202,8 @@ static Status read_lists(const JsonReader& in, HandOff& out) {
         out.peers.push_back(TRY(mesh_peer_from((*peers)[i], "peers[" + std::to_string(i) + "]")));
     const auto* uplinks = TRY(in.array("uplinks", uplinks_limit));
     for (std::size_t i = 0; i < uplinks->size(); ++i)
-        out.uplinks.push_back(TRY(
-            read_uplink(JsonReader((*uplinks)[i], "uplinks[" + std::to_string(i) + "]"))));
+        out.uplinks.push_back(
+            TRY(read_uplink(JsonReader((*uplinks)[i], "uplinks[" + std::to_string(i) + "]"))));
     for (const Json& json : *TRY(in.array("timeline", stages_limit))) {
         const JsonReader item(json, "timeline");
         const auto microseconds = TRY(item.number("microseconds", 0, INT64_MAX));

@@ -24,7 +24,7 @@ inline constexpr std::size_t handoff_size_limit = std::size_t{2} * 1024 * 1024;
 inline constexpr std::size_t uplinks_limit = 16;
 
 struct InterfaceHandOff {
-    InterfacePlan plan;      // with the listen port that the kernel really uses
+    InterfacePlan plan;  // with the listen port that the kernel really uses
     unsigned ifindex = 0;
 };
 
@@ -36,8 +36,8 @@ struct UplinkHandOff {
     std::vector<IpNetwork> addresses{};
     std::vector<IpAddress> gateways{};
     std::vector<IpAddress> resolvers{};
-    std::optional<std::string> dhcp_server{};       // absent: not from DHCP
-    std::string dhcp_client_id{};                   // hex, as sent
+    std::optional<std::string> dhcp_server{};  // absent: not from DHCP
+    std::string dhcp_client_id{};              // hex, as sent
     std::uint32_t dhcp_lease_seconds = 0;
     bool operator==(const UplinkHandOff&) const = default;
 };
@@ -57,7 +57,7 @@ struct HandOff {
     std::string domain{};
     std::string gateway_name{};
     std::vector<Bytes> signers{};
-    Endpoint gateway;              // that answered
+    Endpoint gateway;  // that answered
     PublicKey gateway_key;
     Source source = Source::Cached;
     bool handshake_answered = false;

@@ -191,7 +191,8 @@ Result<MembershipAnswer> parse_membership_answer(std::string_view text) {
         auto der = encoded && encoded->size() <= base64_size(certificate_limit)
                        ? from_base64(*encoded)
                        : std::nullopt;
-        if (!der || der->empty()) return org.bad("signers", "holds something that is no certificate");
+        if (!der || der->empty())
+            return org.bad("signers", "holds something that is no certificate");
         answer.signers.push_back(std::move(*der));
     }
 

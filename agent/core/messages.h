@@ -28,10 +28,10 @@ inline constexpr std::size_t signers_limit = 8;
 
 // POST /v1/enroll and /v1/join. The node's key and the proof travel in headers.
 struct NodeRequest {
-    SecretBytes invite{};       // enroll only
-    std::string hostname{};     // wish, may be empty
-    std::string boot_id{};      // random, 32 hex digits, new for every boot
-    std::string agent{};        // "fortros-preboot 0.1.0"
+    SecretBytes invite{};             // enroll only
+    std::string hostname{};           // wish, may be empty
+    std::string boot_id{};            // random, 32 hex digits, new for every boot
+    std::string agent{};              // "fortros-preboot 0.1.0"
     bool clock_stepped_back = false;  // peers must forget this node's handshake timestamps
 };
 
@@ -44,8 +44,8 @@ Result<NodeRequest> parse_node_request(std::string_view text);
 
 // The body of a 200.
 struct MembershipAnswer {
-    WallTime time{};             // the gateway's clock
-    PublicKey node;              // whom this answer is for
+    WallTime time{};  // the gateway's clock
+    PublicKey node;   // whom this answer is for
     IpAddress overlay_address;
     std::string hostname{};
     Role role = Role::Node;

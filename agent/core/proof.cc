@@ -31,8 +31,8 @@ Proof request_proof(const ProofKey& key, std::string_view method, std::string_vi
                                             as_bytes(target), zero, node.bytes, digest});
 }
 
-Proof answer_proof(const ProofKey& key, const Proof& request, int status,
-                   std::uint32_t retry_after, ByteView body) {
+Proof answer_proof(const ProofKey& key, const Proof& request, int status, std::uint32_t retry_after,
+                   ByteView body) {
     ByteWriter numbers;
     numbers.u16(static_cast<std::uint16_t>(status)).u32(retry_after);
     const auto digest = crypto::sha256({body});

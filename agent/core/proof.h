@@ -26,8 +26,8 @@
 namespace fortros {
 
 inline constexpr std::string_view proof_exporter_label = "EXPORTER-fortros-proof-v1";
-inline constexpr std::string_view node_header = "Fortros-Node";           // key, base64url
-inline constexpr std::string_view proof_header = "Fortros-Proof";         // base64
+inline constexpr std::string_view node_header = "Fortros-Node";            // key, base64url
+inline constexpr std::string_view proof_header = "Fortros-Proof";          // base64
 inline constexpr std::string_view answer_proof_header = "Fortros-Answer";  // base64
 
 using Exporter = Secret<32>;
@@ -42,7 +42,7 @@ Result<ProofKey> proof_key_of_gateway(const PrivateKey& gateway, const PublicKey
 
 Proof request_proof(const ProofKey& key, std::string_view method, std::string_view target,
                     const PublicKey& node, ByteView body);
-Proof answer_proof(const ProofKey& key, const Proof& request, int status,
-                   std::uint32_t retry_after, ByteView body);
+Proof answer_proof(const ProofKey& key, const Proof& request, int status, std::uint32_t retry_after,
+                   ByteView body);
 
 }  // namespace fortros

@@ -9,9 +9,8 @@ namespace fortros {
 
 void Keeper::round() {
     if (Status status = reconcile(); !status)
-        m_log.write({.level = Level::Warning,
-                     .event = "round-failed",
-                     .message = status.error().text()});
+        m_log.write(
+            {.level = Level::Warning, .event = "round-failed", .message = status.error().text()});
 }
 
 Status Keeper::reconcile() {
@@ -23,8 +22,8 @@ Status Keeper::reconcile() {
     report(applied);
     const auto have = TRY(m_links.observe());
     const Json status = status_of(m_hand_off, have, applied.changes.size(), wall_now());
-    return write_file(m_directory + "/" + std::string(status_file),
-                      as_bytes(status.dump(2) + "\n"), 0600);
+    return write_file(m_directory + "/" + std::string(status_file), as_bytes(status.dump(2) + "\n"),
+                      0600);
 }
 
 void Keeper::report(const OverlayLinks::Applied& applied) {
@@ -37,8 +36,8 @@ void Keeper::report(const OverlayLinks::Applied& applied) {
         names += (names.empty() ? "" : ", ") + interface.plan.name;
     m_log.write({.level = Level::Info,
                  .event = "adopted",
-                 .message = "adopted " + names + " as " + m_hand_off.overlay_address.text() +
-                            ", " + std::to_string(applied.changes.size()) + " changes",
+                 .message = "adopted " + names + " as " + m_hand_off.overlay_address.text() + ", " +
+                            std::to_string(applied.changes.size()) + " changes",
                  .fields = {{"changes", static_cast<std::int64_t>(applied.changes.size())}}});
 }
 

@@ -2,20 +2,20 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
-#include <csignal>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <span>
 #include <string>
 
 #include "core/crypto.h"
+#include "maintainer/adoption.h"
+#include "maintainer/keeper.h"
 #include "os/clock.h"
 #include "os/files.h"
 #include "os/log_sink.h"
 #include "os/loop.h"
 #include "os/overlay_links.h"
-#include "maintainer/adoption.h"
-#include "maintainer/keeper.h"
 
 namespace fortros {
 
@@ -47,7 +47,13 @@ exit status:
   2 usage
 )";
 
-enum class MaintainerExit : int { Ended = 0, Failure = 1, Usage = 2, NoHandOff = 3, NotAdopted = 4 };
+enum class MaintainerExit : int {
+    Ended = 0,
+    Failure = 1,
+    Usage = 2,
+    NoHandOff = 3,
+    NotAdopted = 4
+};
 
 struct MaintainerOptions {
     enum class Verb { Run, Status, Help, Version };
@@ -132,8 +138,7 @@ static MaintainerExit run(const MaintainerOptions& options, Log& log) {
         return complain(log, MaintainerExit::NotAdopted, status.error());
     auto key = links->wireguard().private_key(std::string(direct_interface));
     if (!key) return complain(log, MaintainerExit::NotAdopted, key.error());
-    Keeper keeper(std::move(*hand_off), std::move(*key), std::move(*links), log,
-                          options.directory);
+    Keeper keeper(std::move(*hand_off), std::move(*key), std::move(*links), log, options.directory);
     if (Status status = keep_running(keeper, *signals); !status)
         return complain(log, MaintainerExit::Failure, status.error());
     log.write({.level = Level::Info, .event = "ended", .message = "ended; the interfaces stay"});
@@ -141,7 +146,8 @@ static MaintainerExit run(const MaintainerOptions& options, Log& log) {
 }
 
 static MaintainerExit show_status(const MaintainerOptions& options, Log& log) {
-    const auto text = read_file(options.directory + "/" + std::string(status_file), status_file_limit);
+    const auto text =
+        read_file(options.directory + "/" + std::string(status_file), status_file_limit);
     if (!text)
         return complain(log, MaintainerExit::Failure,
                         Error(text.error()).in("no maintainer has written its status"));

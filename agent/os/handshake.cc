@@ -32,9 +32,11 @@ static Status send_datagram(const std::string& interface, const IpAddress& addre
     return {};
 }
 
-Result<std::unique_ptr<HandshakeWatch>> HandshakeWatch::start(
-    Loop& loop, WireGuard& wireguard, const std::string& interface, const PublicKey& peer,
-    const IpAddress& overlay_address, Answered answered) {
+Result<std::unique_ptr<HandshakeWatch>> HandshakeWatch::start(Loop& loop, WireGuard& wireguard,
+                                                              const std::string& interface,
+                                                              const PublicKey& peer,
+                                                              const IpAddress& overlay_address,
+                                                              Answered answered) {
     TRY(send_datagram(interface, overlay_address));
     std::unique_ptr<HandshakeWatch> watch(
         new HandshakeWatch(loop, wireguard, interface, peer, std::move(answered)));
@@ -45,9 +47,8 @@ Result<std::unique_ptr<HandshakeWatch>> HandshakeWatch::start(
 void HandshakeWatch::look() {
     const auto status = m_wireguard.status(m_interface);
     if (status) {
-        const auto peer = std::ranges::find(status->peers, m_peer, [](const auto& candidate) {
-            return candidate.peer.key;
-        });
+        const auto peer = std::ranges::find(
+            status->peers, m_peer, [](const auto& candidate) { return candidate.peer.key; });
         if (peer != status->peers.end() && peer->last_handshake) return m_answered();
     }
     m_pause = std::clamp(m_pause * 2, shortest_pause, longest_pause);

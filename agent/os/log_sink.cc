@@ -7,8 +7,8 @@
 
 #include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 #include "base/text.h"

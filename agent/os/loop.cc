@@ -113,8 +113,8 @@ Status Loop::run() {
     m_stopped = false;
     while (!m_stopped) {
         epoll_event ready[events_per_turn];
-        int count = ::epoll_wait(m_epoll.get(), ready, events_per_turn,
-                                 milliseconds_to_next_timer());
+        int count =
+            ::epoll_wait(m_epoll.get(), ready, events_per_turn, milliseconds_to_next_timer());
         if (count < 0 && errno != EINTR) return fail_errno(errno, "cannot wait for events");
         for (int i = 0; i < count && !m_stopped; ++i) {
             auto watch = m_watches.find(ready[i].data.u64);

@@ -16,8 +16,9 @@ std::vector<BootAction> Boot::start(Now now) {
     m_started = m_stage_began = now.instant;
     report_stage(Stage::Settings, "sources " + m_in.settings.sources.text(), m_in.settings_took);
     report_stage(Stage::Clock,
-                 to_rfc3339(m_now.wall) + (m_in.clock.trusted ? "" : " (not trusted: before the "
-                 "floor or far after it)"),
+                 to_rfc3339(m_now.wall) + (m_in.clock.trusted ? ""
+                                                              : " (not trusted: before the "
+                                                                "floor or far after it)"),
                  m_in.clock_took,
                  {{"trusted", m_in.clock.trusted}, {"floor", to_rfc3339(m_in.clock.floor)}});
     if (check_policy()) {
@@ -61,12 +62,13 @@ void Boot::on(Tick) {
                                                   to_text(m_in.settings.link_timeout) + ": " +
                                                   m_link_trouble);
         case Phase::Enrolling:
-            return conversation_failed({ErrorCode::Timeout, "the gateway did not answer within " +
-                                                                to_text(m_in.settings.attempt_timeout)});
+            return conversation_failed(
+                {ErrorCode::Timeout,
+                 "the gateway did not answer within " + to_text(m_in.settings.attempt_timeout)});
         case Phase::Handshaking:
-            warn("no-handshake",
-                 "the gateway's WireGuard did not answer within " +
-                     to_text(m_in.settings.handshake_timeout) + ": is UDP to it blocked?");
+            warn("no-handshake", "the gateway's WireGuard did not answer within " +
+                                     to_text(m_in.settings.handshake_timeout) +
+                                     ": is UDP to it blocked?");
             return hand_off();
         case Phase::Waiting: return start_round();
         default: return;
@@ -114,8 +116,7 @@ NodeState Boot::state_to_remember() const {
     state.gateways.insert(state.gateways.begin(), proved);
     if (state.gateways.size() > state_gateways_limit) state.gateways.resize(state_gateways_limit);
     state.clock_floor = std::max(state.clock_floor, m_conversation->gateway.newest_not_before);
-    state.attestation_serial =
-        std::max(state.attestation_serial, m_joined->attestation.serial);
+    state.attestation_serial = std::max(state.attestation_serial, m_joined->attestation.serial);
     return state;
 }
 
@@ -126,9 +127,10 @@ void Boot::hand_off() {
             text += (text.empty() ? "" : ", ") + interface.plan.name;
         return text;
     };
-    report_stage(Stage::WireGuard,
-                 names() + (m_handshake_answered ? " up, handshake answered" : " up, no handshake yet"),
-                 m_now.instant - m_stage_began, {{"handshake", m_handshake_answered}});
+    report_stage(
+        Stage::WireGuard,
+        names() + (m_handshake_answered ? " up, handshake answered" : " up, no handshake yet"),
+        m_now.instant - m_stage_began, {{"handshake", m_handshake_answered}});
     m_phase = Phase::Remembering;
     m_phase_deadline.reset();
     emit(SaveState{state_to_remember()});
@@ -211,8 +213,8 @@ void Boot::finish(ExitStatus status, std::string why) {
 // --- what people see ---
 
 static constexpr std::string_view stage_names[stage_count] = {
-    "settings", "clock", "links", "discover", "authenticate", "enrol", "wireguard", "remember",
-    "hand off"};
+    "settings", "clock",     "links",    "discover", "authenticate",
+    "enrol",    "wireguard", "remember", "hand off"};
 
 void Boot::report_stage(Stage stage, std::string message, Duration took,
                         std::vector<LogField> fields) {
@@ -226,8 +228,8 @@ void Boot::report_stage(Stage stage, std::string message, Duration took,
     else
         m_timeline.push_back({name, milliseconds});
     m_stage_began = m_now.instant;
-    fields.insert(fields.begin(), {{"number", std::int64_t{number}}, {"stage", name},
-                                   {"ms", milliseconds}});
+    fields.insert(fields.begin(),
+                  {{"number", std::int64_t{number}}, {"stage", name}, {"ms", milliseconds}});
     emit(Report{{.level = Level::Info,
                  .event = "stage",
                  .message = "[" + std::to_string(number) + "/" + std::to_string(stage_count) +

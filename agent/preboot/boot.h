@@ -84,10 +84,9 @@ struct Finish {
     ExitStatus status;
 };
 
-using BootAction =
-    std::variant<Report, BringUpLinks, Discovery::Lookup, Discovery::CancelLookup, Connect,
-                 Disconnect, Send, StoreKey, SetClock, ApplyOverlay, AwaitHandshake,
-                 TakeDownOverlay, SaveState, WriteHandOff, Finish>;
+using BootAction = std::variant<Report, BringUpLinks, Discovery::Lookup, Discovery::CancelLookup,
+                                Connect, Disconnect, Send, StoreKey, SetClock, ApplyOverlay,
+                                AwaitHandshake, TakeDownOverlay, SaveState, WriteHandOff, Finish>;
 
 // --- what it is told ---
 
@@ -136,22 +135,22 @@ struct HandOffWritten {
 // The machine's deadline has come.
 struct Tick {};
 
-using BootEvent = std::variant<LinkUsable, LinkLost, LinkTrouble, LookupDone, Authenticated, AttemptFailed,
-                               Answered, KeyStored, OverlayApplied, HandshakeAnswered, StateSaved,
-                               HandOffWritten, Tick>;
+using BootEvent = std::variant<LinkUsable, LinkLost, LinkTrouble, LookupDone, Authenticated,
+                               AttemptFailed, Answered, KeyStored, OverlayApplied,
+                               HandshakeAnswered, StateSaved, HandOffWritten, Tick>;
 
 // --- what main has read before the machine starts ---
 
 struct BootInputs {
     Settings settings;
     ClockVerdict clock;
-    bool clock_changed = false;              // the floor was put on the system clock
-    std::optional<PrivateKey> key{};         // absent: not made yet
-    std::optional<NodeState> state{};        // absent: none, or not sound
-    SecretBytes invite{};                    // empty: none
-    std::string invite_problem{};            // why there is none although there is a file
+    bool clock_changed = false;        // the floor was put on the system clock
+    std::optional<PrivateKey> key{};   // absent: not made yet
+    std::optional<NodeState> state{};  // absent: none, or not sound
+    SecretBytes invite{};              // empty: none
+    std::string invite_problem{};      // why there is none although there is a file
     std::string boot_id{};
-    std::string agent{};                     // name and version
+    std::string agent{};  // name and version
     Duration settings_took{};
     Duration clock_took{};
 };
@@ -167,10 +166,28 @@ public:
     std::optional<Instant> deadline() const;
 
 private:
-    enum class Phase { Links, Discovering, Enrolling, Applying, Handshaking, Remembering,
-                       HandingOff, Waiting, Done };
-    enum class Stage { Settings = 1, Clock, Links, Discover, Authenticate, Enrol, WireGuard,
-                       Remember, HandOff };
+    enum class Phase {
+        Links,
+        Discovering,
+        Enrolling,
+        Applying,
+        Handshaking,
+        Remembering,
+        HandingOff,
+        Waiting,
+        Done
+    };
+    enum class Stage {
+        Settings = 1,
+        Clock,
+        Links,
+        Discover,
+        Authenticate,
+        Enrol,
+        WireGuard,
+        Remember,
+        HandOff
+    };
 
     // The conversation with a gateway that has authenticated itself.
     struct Conversation {
@@ -241,8 +258,8 @@ private:
     std::optional<Instant> m_phase_deadline;
     std::vector<StageTiming> m_timeline;
 
-    SourceSet m_sources;           // the effective policy
-    bool m_policy_lost = false;    // a key without its state
+    SourceSet m_sources;         // the effective policy
+    bool m_policy_lost = false;  // a key without its state
     std::vector<UplinkHandOff> m_links;
     std::string m_link_trouble;
 
@@ -250,13 +267,13 @@ private:
     Discovery::Id m_next_id = 1;
     std::vector<std::pair<Discovery::Id, Instant>> m_attempts;  // when each began
     unsigned m_rounds = 0;
-    Duration m_retry_after{};      // the longest that a gateway asked for in this round
-    bool m_refused = false;        // a gateway that proved itself said no in this round
+    Duration m_retry_after{};  // the longest that a gateway asked for in this round
+    bool m_refused = false;    // a gateway that proved itself said no in this round
     ExitStatus m_cause = ExitStatus::NoGateway;  // the most telling failure so far
     std::string m_cause_text = "no gateway authenticated itself in time";
 
     std::optional<PublicKey> m_public_key;
-    bool m_enroll_again = false;   // the gateway does not know this enrolled node: use the invite
+    bool m_enroll_again = false;  // the gateway does not know this enrolled node: use the invite
     bool m_key_is_stored = false;
     unsigned m_keys_made = 0;
     std::optional<Conversation> m_conversation;

@@ -27,8 +27,9 @@ bool Boot::check_policy() {
             m_policy_lost = true;
             m_sources = m_sources & SourceSet::only(Source::Cached);
             m_cause = ExitStatus::PolicyLost;
-            m_cause_text = "the node has a key but has lost its state, so only cached and "
-                           "baked-in addresses may be used";
+            m_cause_text =
+                "the node has a key but has lost its state, so only cached and "
+                "baked-in addresses may be used";
             warn("policy-lost", m_cause_text);
         }
     }
@@ -38,16 +39,16 @@ bool Boot::check_policy() {
     const bool nothing_cached = cached_gateways().empty();
     if (m_sources.empty() || (m_sources == SourceSet::only(Source::Cached) && nothing_cached)) {
         finish(m_policy_lost ? ExitStatus::PolicyLost : ExitStatus::NoGateway,
-               "policy leaves no source that could name a gateway (allowed: '" +
-                   m_sources.text() + "', cached addresses: " +
-                   (nothing_cached ? "none" : "some") + ")");
+               "policy leaves no source that could name a gateway (allowed: '" + m_sources.text() +
+                   "', cached addresses: " + (nothing_cached ? "none" : "some") + ")");
         return false;
     }
     if (!m_in.key && m_in.invite.empty()) {
-        finish(ExitStatus::InviteMissing,
-               "the node is not enrolled, and " +
-                   (m_in.invite_problem.empty() ? "there is no invite in " + m_in.settings.invite_file
-                                                : m_in.invite_problem));
+        finish(
+            ExitStatus::InviteMissing,
+            "the node is not enrolled, and " +
+                (m_in.invite_problem.empty() ? "there is no invite in " + m_in.settings.invite_file
+                                             : m_in.invite_problem));
         return false;
     }
     if (!m_in.invite_problem.empty()) warn("invite-unreadable", m_in.invite_problem);
@@ -156,11 +157,12 @@ static int weight_of(ExitStatus status) {
 }
 
 void Boot::give_up(const Discovery::GaveUp& what) {
-    const std::string who = std::string(name_of(what.source)) +
-                            (what.endpoint ? " " + what.endpoint->text() : "");
+    const std::string who =
+        std::string(name_of(what.source)) + (what.endpoint ? " " + what.endpoint->text() : "");
     const std::string line = who + ": " + what.error.text();
-    warn("gave-up", line, {{"source", std::string(name_of(what.source))},
-                           {"error", std::string(name_of(what.error.code))}});
+    warn("gave-up", line,
+         {{"source", std::string(name_of(what.source))},
+          {"error", std::string(name_of(what.error.code))}});
     ExitStatus cause = ExitStatus::NoGateway;
     if (what.error.code == ErrorCode::Untrusted) cause = ExitStatus::GatewayUntrusted;
     if (what.error.code == ErrorCode::Busy) cause = ExitStatus::GatewayBusy;
@@ -174,8 +176,8 @@ void Boot::give_up(const Discovery::GaveUp& what) {
 // Half of the pause is fixed and half is chance, so that nodes that lost power together do not
 // come back together.
 static Duration jittered(Duration pause, Random& random) {
-    return pause / 2 + Duration{static_cast<std::int64_t>(
-                           random.unit() * static_cast<double>(pause.count()) / 2)};
+    return pause / 2 + Duration{static_cast<std::int64_t>(random.unit() *
+                                                          static_cast<double>(pause.count()) / 2)};
 }
 
 void Boot::round_failed() {
@@ -214,7 +216,8 @@ void Boot::on(Authenticated event) {
     const auto candidate = m_discovery->candidate_of(event.id);
     if (!candidate) return emit(Disconnect{event.id});
     m_discovery->attempt_authenticated(event.id);
-    const auto attempt = std::ranges::find(m_attempts, event.id, &decltype(m_attempts)::value_type::first);
+    const auto attempt =
+        std::ranges::find(m_attempts, event.id, &decltype(m_attempts)::value_type::first);
     const Instant began = attempt->second;
     const std::string where =
         candidate->endpoint.text() + " via " + std::string(name_of(candidate->source));

@@ -49,8 +49,10 @@ void Boot::make_key() {
 void Boot::on(KeyStored event) {
     if (m_phase != Phase::Enrolling) return;
     if (!event.status)
-        return finish(ExitStatus::KeyStoreFailed, "the node's key cannot be stored, so nothing was "
-                                                  "sent: " + event.status.error().text());
+        return finish(ExitStatus::KeyStoreFailed,
+                      "the node's key cannot be stored, so nothing was "
+                      "sent: " +
+                          event.status.error().text());
     send_request();
 }
 
@@ -93,13 +95,13 @@ void Boot::on(Answered event) {
 void Boot::joined(Joined joined) {
     const MembershipAnswer& answer = joined.answer;
     const bool enrolled_now = m_conversation->pending->request.target == enroll_target;
-    report_stage(Stage::Enrol,
-                 std::string(enrolled_now ? "enrolled as " : "joined as ") +
-                     answer.overlay_address.text(),
-                 m_now.instant - m_stage_began,
-                 {{"overlay_address", answer.overlay_address.text()},
-                  {"public_key", answer.node.base64()},
-                  {"first_time", enrolled_now}});
+    report_stage(
+        Stage::Enrol,
+        std::string(enrolled_now ? "enrolled as " : "joined as ") + answer.overlay_address.text(),
+        m_now.instant - m_stage_began,
+        {{"overlay_address", answer.overlay_address.text()},
+         {"public_key", answer.node.base64()},
+         {"first_time", enrolled_now}});
     // The gateway's time is proved, and lies between the dates of its chain; the RTC is not.
     if (!m_in.clock.trusted) emit(SetClock{answer.time});
     // The gateway that answered comes first, so that a bound on lighthouses never leaves it out.
@@ -107,11 +109,10 @@ void Boot::joined(Joined joined) {
     std::ranges::stable_partition(
         peers, [&](const auto& key) { return key == m_conversation->gateway.wireguard_key; },
         &MeshPeer::key);
-    const auto plan =
-        make_overlay_plan(answer.prefix, answer.overlay_address, peers,
-                          {.listen_port = m_in.settings.listen_port,
-                           .mtu = m_in.settings.mtu,
-                           .reached = m_conversation->candidate.endpoint.address});
+    const auto plan = make_overlay_plan(answer.prefix, answer.overlay_address, peers,
+                                        {.listen_port = m_in.settings.listen_port,
+                                         .mtu = m_in.settings.mtu,
+                                         .reached = m_conversation->candidate.endpoint.address});
     m_joined = std::move(joined);
     m_phase = Phase::Applying;
     m_phase_deadline.reset();

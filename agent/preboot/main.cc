@@ -75,8 +75,8 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
     if (!settings) return fail_with(log, settings.error());
     log.show_debug(settings->debug);
     if (Status status = ready_efivarfs(*settings, arguments); !status)
-        log.write({.level = Level::Warning, .event = "no-efivarfs",
-                   .message = status.error().text()});
+        log.write(
+            {.level = Level::Warning, .event = "no-efivarfs", .message = status.error().text()});
     if (Status status = make_directory(options.run_directory, 0755); !status)
         return fail_with(log, {ExitStatus::HandOffFailed, std::move(status).error()});
     log.open_events(options.run_directory + "/" + std::string(events_file));
@@ -99,8 +99,7 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
     auto loop = Loop::create();
     if (!loop) return fail_with(log, {ExitStatus::Internal, std::move(loop).error()});
     KernelRandom random;
-    Shell shell({**loop, log, random, **anchors, *stores.key, *stores.state,
-                 options.run_directory},
+    Shell shell({**loop, log, random, **anchors, *stores.key, *stores.state, options.run_directory},
                 {.settings = std::move(*settings),
                  .clock = clock,
                  .key = std::move(*key),
@@ -130,13 +129,15 @@ static int run(PrebootOptions options, char** arguments) {
     switch (wanted_on_failure(options)) {
         case OnFailure::Exit: break;
         case OnFailure::Reboot:
-            log.write({.level = Level::Notice, .event = "reboot",
+            log.write({.level = Level::Notice,
+                       .event = "reboot",
                        .message = "OnFailure=reboot: restarting the machine"});
             ::sync();
             ::reboot(RB_AUTOBOOT);
             break;
         case OnFailure::Hold:
-            log.write({.level = Level::Notice, .event = "hold",
+            log.write({.level = Level::Notice,
+                       .event = "hold",
                        .message = "OnFailure=hold: waiting for somebody to look"});
             while (true) ::pause();
     }
@@ -157,8 +158,8 @@ static int check_config(const PrebootOptions& options) {
     if (!anchors) return complain(anchors.error());
     if ((*anchors)->latest_not_after() < wall_now())
         return complain({ExitStatus::TrustAnchorInvalid,
-                         {ErrorCode::Untrusted, "every certificate in '" + settings->ca_file +
-                                                    "' has expired"}});
+                         {ErrorCode::Untrusted,
+                          "every certificate in '" + settings->ca_file + "' has expired"}});
     const auto invite = prepare_invite(*settings);
     if (!invite) return complain(invite.error());
     std::printf("%s: good\n", options.config.c_str());
@@ -167,8 +168,9 @@ static int check_config(const PrebootOptions& options) {
     std::printf("  sources    %s\n", settings->sources.text().c_str());
     std::printf("  pinned CA  %s: %zu, in force until %s\n", settings->ca_file.c_str(),
                 (*anchors)->count(), to_rfc3339((*anchors)->latest_not_after()).c_str());
-    std::printf("  invite     %s\n", invite->empty() ? "none: only an enrolled node can boot with this"
-                                                     : settings->invite_file.c_str());
+    std::printf("  invite     %s\n", invite->empty()
+                                         ? "none: only an enrolled node can boot with this"
+                                         : settings->invite_file.c_str());
     return 0;
 }
 

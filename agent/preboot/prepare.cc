@@ -85,9 +85,8 @@ ClockVerdict prepare_clock(const Settings& settings, const TrustAnchors& anchors
                .message = "the clock says " + to_rfc3339(evidence.rtc) + ", which is before " +
                           to_rfc3339(verdict.floor) + "; it is set to the latter for now"});
     if (Status status = set_wall_clock(verdict.now); !status)
-        log.write({.level = Level::Warning,
-                   .event = "clock-not-set",
-                   .message = status.error().text()});
+        log.write(
+            {.level = Level::Warning, .event = "clock-not-set", .message = status.error().text()});
     return verdict;
 }
 

@@ -14,9 +14,7 @@ public:
     void authenticated(GatewayIdentity identity) override {
         m_shell.post(Authenticated{m_id, std::move(identity)});
     }
-    void answered(HttpAnswer answer) override {
-        m_shell.post(Answered{m_id, std::move(answer)});
-    }
+    void answered(HttpAnswer answer) override { m_shell.post(Answered{m_id, std::move(answer)}); }
     void failed(Error error) override {
         // Ends this object, so nothing of it is used afterwards.
         Shell& shell = m_shell;
@@ -119,10 +117,9 @@ void Shell::perform(Connect& action) {
         m_connector = std::move(*connector);
     }
     auto connection = std::make_unique<Connection>(*this, action.id);
-    connection->tls = m_connector->connect({.endpoint = action.endpoint,
-                                            .gateway_name = m_settings.gateway_name,
-                                            .now = wall_now()},
-                                           *connection);
+    connection->tls = m_connector->connect(
+        {.endpoint = action.endpoint, .gateway_name = m_settings.gateway_name, .now = wall_now()},
+        *connection);
     m_connections[action.id] = std::move(connection);
 }
 
@@ -135,9 +132,7 @@ void Shell::perform(Send& action) {
 
 // --- the node itself ---
 
-void Shell::perform(StoreKey& action) {
-    post(KeyStored{m_parts.key_store.store(action.key)});
-}
+void Shell::perform(StoreKey& action) { post(KeyStored{m_parts.key_store.store(action.key)}); }
 
 void Shell::perform(SaveState& action) {
     post(StateSaved{m_parts.state_store.store(encode(action.state))});
@@ -153,7 +148,8 @@ Status Shell::write_hand_off(const HandOff& hand_off) const {
     const std::string text = to_json_text(hand_off);
     if (auto read = parse_hand_off(text); !read)
         return std::unexpected(std::move(read).error().in("the hand-off does not read back"));
-    return write_file(m_parts.run_directory + "/" + std::string(handoff_file), as_bytes(text), 0600);
+    return write_file(m_parts.run_directory + "/" + std::string(handoff_file), as_bytes(text),
+                      0600);
 }
 
 void Shell::perform(WriteHandOff& action) { post(HandOffWritten{write_hand_off(action.hand_off)}); }
@@ -173,14 +169,12 @@ Result<std::vector<InterfaceHandOff>> Shell::apply(const OverlayPlan& plan, cons
     return std::move(applied.interfaces);
 }
 
-void Shell::perform(ApplyOverlay& action) {
-    post(OverlayApplied{apply(action.plan, action.key)});
-}
+void Shell::perform(ApplyOverlay& action) { post(OverlayApplied{apply(action.plan, action.key)}); }
 
 void Shell::perform(AwaitHandshake& action) {
-    auto watch = HandshakeWatch::start(m_parts.loop, m_overlay->wireguard(), action.interface,
-                                       action.peer, action.address,
-                                       [this] { post(HandshakeAnswered{}); });
+    auto watch =
+        HandshakeWatch::start(m_parts.loop, m_overlay->wireguard(), action.interface, action.peer,
+                              action.address, [this] { post(HandshakeAnswered{}); });
     // Without the watch the machine's deadline ends the wait, with this line before it.
     if (!watch) return note(Level::Warning, "handshake-not-watched", watch.error().text());
     m_handshake = std::move(*watch);

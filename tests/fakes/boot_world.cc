@@ -64,8 +64,8 @@ ExitStatus BootWorld::boot() {
             m_queue.erase(m_queue.begin());
         }
         now.instant = std::max(now.instant, next);
-        now.wall = wall + std::chrono::duration_cast<std::chrono::seconds>(
-                              now.instant.time_since_epoch());
+        now.wall =
+            wall + std::chrono::duration_cast<std::chrono::seconds>(now.instant.time_since_epoch());
         for (auto& action : boot.step(std::move(event), now)) perform(std::move(action));
     }
     took = now.instant - began;
@@ -78,13 +78,14 @@ void BootWorld::lookup(const Discovery::Lookup& lookup) {
         const auto known = resolvers.find(server);
         if (known == resolvers.end()) continue;
         const auto id = lookup.id;
-        after(round_trip,
-              [id, addresses = known->second]() -> BootEvent {
-                  if (addresses.empty())
-                      return LookupDone{id, fail(ErrorCode::NameNotResolved, "no such name")};
-                  return LookupDone{id, addresses};
-              },
-              id);
+        after(
+            round_trip,
+            [id, addresses = known->second]() -> BootEvent {
+                if (addresses.empty())
+                    return LookupDone{id, fail(ErrorCode::NameNotResolved, "no such name")};
+                return LookupDone{id, addresses};
+            },
+            id);
         return;
     }
 }
@@ -95,32 +96,34 @@ void BootWorld::connect(Discovery::Id id, const Endpoint& endpoint) {
     const Host host = known == hosts.end() ? Host::Silent : known->second;
     if (host == Host::Silent) return;
     if (host == Host::Refusing)
-        return after(round_trip,
-                     [id]() -> BootEvent {
-                         return AttemptFailed{
-                             id, Error{ErrorCode::Unreachable, "connection refused"}};
-                     },
-                     id);
+        return after(
+            round_trip,
+            [id]() -> BootEvent {
+                return AttemptFailed{id, Error{ErrorCode::Unreachable, "connection refused"}};
+            },
+            id);
     if (host == Host::Rogue)
-        return after(2 * round_trip,
-                     [id]() -> BootEvent {
-                         return AttemptFailed{
-                             id, Error{ErrorCode::Untrusted, "not signed by the pinned CA"}};
-                     },
-                     id);
+        return after(
+            2 * round_trip,
+            [id]() -> BootEvent {
+                return AttemptFailed{id,
+                                     Error{ErrorCode::Untrusted, "not signed by the pinned CA"}};
+            },
+            id);
     ByteArray<32> bytes;
     random.fill(bytes);
     m_connections[id] = {host, Exporter(bytes)};
-    after(2 * round_trip,
-          [this, id]() -> BootEvent {
-              GatewayIdentity gateway;
-              gateway.wireguard_key = org.gateway_public;
-              gateway.newest_not_before = now.wall - one_day;
-              gateway.earliest_not_after = now.wall + one_day * 30;
-              gateway.exporter = m_connections.at(id).exporter.duplicate();
-              return Authenticated{id, std::move(gateway)};
-          },
-          id);
+    after(
+        2 * round_trip,
+        [this, id]() -> BootEvent {
+            GatewayIdentity gateway;
+            gateway.wireguard_key = org.gateway_public;
+            gateway.newest_not_before = now.wall - one_day;
+            gateway.earliest_not_after = now.wall + one_day * 30;
+            gateway.exporter = m_connections.at(id).exporter.duplicate();
+            return Authenticated{id, std::move(gateway)};
+        },
+        id);
 }
 
 void BootWorld::perform_network(BootAction& action) {

@@ -26,11 +26,11 @@ struct BootWorld {
     FakeVerifier verifier;
 
     // The network.
-    std::optional<UplinkHandOff> link;           // absent: no link ever works
+    std::optional<UplinkHandOff> link;  // absent: no link ever works
     Duration link_delay = 100ms;
     std::string link_trouble = "eth0: no carrier";
     std::map<IpAddress, std::vector<IpAddress>> resolvers;  // absent: silent
-    std::map<Endpoint, Host> hosts;              // absent: silent
+    std::map<Endpoint, Host> hosts;                         // absent: silent
     Duration round_trip = 10ms;
     bool gateway_answers_handshake = true;
 
@@ -51,9 +51,9 @@ struct BootWorld {
 
     // What the last boot did.
     std::vector<std::string> log;
-    std::vector<Source> sources_asked;           // look-ups, in order
+    std::vector<Source> sources_asked;  // look-ups, in order
     std::vector<Endpoint> connected;
-    std::vector<std::string> order;              // names of actions, in order
+    std::vector<std::string> order;  // names of actions, in order
     std::optional<OverlayPlan> applied;
     std::optional<HandOff> handed_off;
     std::optional<WallTime> clock_set;

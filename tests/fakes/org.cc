@@ -144,9 +144,9 @@ HttpAnswer FakeOrg::answer(std::string_view text, const Exporter& exporter, Wall
     std::tie(answer.status, answer.body) = decide(request.target, *node, request.body, now);
     if (retry_after != 0) answer.headers.emplace_back("retry-after", std::to_string(retry_after));
     if (!forget_proof)
-        answer.headers.emplace_back(
-            "fortros-answer", to_base64(answer_proof(*key, proof, answer.status, retry_after,
-                                                     as_bytes(answer.body))));
+        answer.headers.emplace_back("fortros-answer",
+                                    to_base64(answer_proof(*key, proof, answer.status, retry_after,
+                                                           as_bytes(answer.body))));
     return answer;
 }
 

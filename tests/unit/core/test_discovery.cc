@@ -39,7 +39,8 @@ TEST_CASE("candidates and sources are tried in order, the next at once when one 
     REQUIRE(first<Discovery::Lookup>(actions));
     CHECK(first<Discovery::Lookup>(actions)->source == Source::PublicDns);
     actions = discovery.looked_up(3, std::vector{looked_up}, now);
-    CHECK(first<Discovery::Attempt>(actions)->candidate == Candidate{{looked_up, 443}, Source::PublicDns});
+    CHECK(first<Discovery::Attempt>(actions)->candidate ==
+          Candidate{{looked_up, 443}, Source::PublicDns});
     actions = discovery.attempt_failed(4, refused, now);
     CHECK(first<Discovery::Lookup>(actions)->source == Source::DhcpDns);
     actions = discovery.looked_up(5, fail(ErrorCode::NameNotResolved, "no such name"), now);

@@ -89,16 +89,21 @@ TEST_CASE("a proved answer is still checked against what the node knows") {
                a.overlay_address = *IpAddress::parse("fd12:3456:789a::1");
            }).contains("does not follow from the node's key"));
     CHECK(c.why_not([](MembershipAnswer& a) { a.attestation.clear(); }).contains("wrong size"));
-    CHECK(c.why_not([](MembershipAnswer& a) { a.attestation = a.peers[0].attestation; })
-              .contains("another key or role"));
-    CHECK(c.why_not([](MembershipAnswer& a) { a.peers[0].attestation.clear(); })
-              .contains("wrong size"));
-    CHECK(c.why_not([](MembershipAnswer& a) { a.peers[0].role = Role::Lighthouse; })
-              .contains("another key or role"));
-    CHECK(c.why_not([](MembershipAnswer& a) { a.peers.clear(); })
-              .contains("gateway is not among the peers"));
-    CHECK(c.why_not([](MembershipAnswer& a) { a.peers.push_back(a.peers[0]); })
-              .contains("names a peer twice"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.attestation = a.peers[0].attestation;
+           }).contains("another key or role"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.peers[0].attestation.clear();
+           }).contains("wrong size"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.peers[0].role = Role::Lighthouse;
+           }).contains("another key or role"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.peers.clear();
+           }).contains("gateway is not among the peers"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.peers.push_back(a.peers[0]);
+           }).contains("names a peer twice"));
     CHECK(c.why_not([](MembershipAnswer& a) {
                a.peers[0].endpoints = {*Endpoint::parse("[fd12:3456:789a::7]:51820")};
            }).contains("inside the overlay"));
@@ -109,10 +114,12 @@ TEST_CASE("a proved answer is still checked against what the node knows") {
                a.peers[0].overlay_address = a.overlay_address;
            }).contains("does not follow from its key"));
     CHECK(c.why_not([](MembershipAnswer& a) { a.signers.clear(); }).contains("unknown signer"));
-    CHECK(c.why_not([](MembershipAnswer& a) { a.signers[0][5] ^= 1; })
-              .contains("not the organisation's"));
-    CHECK(c.why_not([](MembershipAnswer& a) { a.time += 40 * one_day; })
-              .contains("outside the dates"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.signers[0][5] ^= 1;
+           }).contains("not the organisation's"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.time += 40 * one_day;
+           }).contains("outside the dates"));
     CHECK(c.why_not([](MembershipAnswer&) {}).empty());
 }
 

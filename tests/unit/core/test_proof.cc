@@ -21,15 +21,15 @@ TEST_CASE("proofs are those of the published vectors, from both sides") {
         const Exporter exporter(std::span<const std::uint8_t, 32>(exported.data(), 32));
         const auto by_node =
             proof_key_of_node(private_key(vector, "node_private"), node, gateway, exporter);
-        const auto by_gateway = proof_key_of_gateway(private_key(vector, "gateway_private"),
-                                                     gateway, node, exporter);
+        const auto by_gateway =
+            proof_key_of_gateway(private_key(vector, "gateway_private"), gateway, node, exporter);
         REQUIRE(by_node);
         REQUIRE(by_gateway);
         CHECK(to_base64(by_node->view()) == text_of(vector, "proof_key"));
         CHECK(to_base64(by_gateway->view()) == text_of(vector, "proof_key"));
-        const auto request = request_proof(*by_node, text_of(vector, "method"),
-                                           text_of(vector, "target"), node,
-                                           bytes_of(vector, "body"));
+        const auto request =
+            request_proof(*by_node, text_of(vector, "method"), text_of(vector, "target"), node,
+                          bytes_of(vector, "body"));
         CHECK(to_base64(request) == text_of(vector, "request_proof"));
         const auto answer =
             answer_proof(*by_node, request, static_cast<int>(*vector.find("status")->number()),

@@ -72,7 +72,5 @@ TEST_CASE("status names each peer with its role and the age of its handshake") {
     CHECK(text.contains("\"handshake_age_seconds\":7"));
     CHECK(text.contains("\"same_interface\":true"));
     adopted.kernel.clear();
-    CHECK(status_of(adopted.hand_off, adopted.kernel, 0, now)
-              .dump()
-              .contains("\"present\":false"));
+    CHECK(status_of(adopted.hand_off, adopted.kernel, 0, now).dump().contains("\"present\":false"));
 }

@@ -18,8 +18,8 @@ TEST_CASE("the command line says what to do and with which files") {
     CHECK(plain->config == "/etc/fortros/preboot.conf");
     CHECK(plain->run_directory == "/run/fortros");
 
-    const auto full = parse({"run", "--config", "/a", "--run-directory", "/b",
-                             "--kernel-command-line", "/c"});
+    const auto full =
+        parse({"run", "--config", "/a", "--run-directory", "/b", "--kernel-command-line", "/c"});
     REQUIRE(full);
     CHECK(full->config == "/a");
     CHECK(full->run_directory == "/b");
@@ -35,9 +35,12 @@ TEST_CASE("the command line says what to do and with which files") {
 
 // A misspelt option must not boot a machine with other settings than were meant.
 TEST_CASE("what is not understood is an error that points to the help") {
-    for (const auto& bad : std::vector<std::vector<const char*>>{
-             {"walk"}, {"--confg", "/a"}, {"--config"}, {"run", "run"}, {"run", "/x"},
-             {"check-config", "/x", "/y"}}) {
+    for (const auto& bad : std::vector<std::vector<const char*>>{{"walk"},
+                                                                 {"--confg", "/a"},
+                                                                 {"--config"},
+                                                                 {"run", "run"},
+                                                                 {"run", "/x"},
+                                                                 {"check-config", "/x", "/y"}}) {
         const auto options = parse(bad);
         REQUIRE(!options);
         CHECK(options.error().code == ErrorCode::InvalidArgument);
