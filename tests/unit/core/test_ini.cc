@@ -56,6 +56,7 @@ TEST_CASE("a line continuation is an error") {
 TEST_CASE("control characters are errors") {
     CHECK(error_of("[S]\nKey=a\x1b[31m\n") == "f.conf:2: a control character");
     CHECK(error_of("[S]\nKey=a\rb\n") == "f.conf:2: a control character");
+    CHECK(error_of("[S]\nKey=a\x7f\n") == "f.conf:2: a control character");
     CHECK(error_of("[S]\nKey=a\0b\n"sv) == "f.conf:2: a control character");
     CHECK(error_of("[S]\nKey=a\tb \xc3\xbc\n") == "none");
     CHECK(error_of("[S]\n# \x1b\nKey=a\n") == "none");

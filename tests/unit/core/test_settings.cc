@@ -216,6 +216,9 @@ TEST_CASE("settings that can't work together are refused") {
     CHECK(error_with("[Network]\nMode=static\nAddress=192.0.2.7/24\n[Discovery]\n"
                      "Sources=dhcp-dns\n") ==
           " [Discovery] Sources=: dhcp-dns alone needs [Network] DNS= in Mode=static");
+    CHECK(error_with("[Network]\nMode=static\nAddress=192.0.2.7/24\nDNS=192.0.2.53\n"
+                     "[Discovery]\nSources=dhcp-dns\n") == "none");
+    CHECK(error_with("[Discovery]\nSources=dhcp-dns\n") == "none");
     CHECK(error_with("[Network]\nMode=static\n") ==
           " [Network] Address=: is required in Mode=static");
     CHECK(error_with("[Network]\nMode=static\nAddress=192.0.2.7/24\nGateway=fe80::1\n") ==
