@@ -14,8 +14,12 @@ void Keeper::round() {
 }
 
 Status Keeper::reconcile() {
-    if (!m_adopted && m_hand_off.guard == GuardMode::Nftables)
+    if (m_hand_off.guard == GuardMode::Nftables && !TRY(guard_is_installed())) {
         TRY(install_guard(m_hand_off.prefix));
+        m_log.write({.level = Level::Notice,
+                     .event = "repaired",
+                     .message = "the guard against plaintext overlay packets was gone"});
+    }
     // Somebody else's key on an interface is not ours to overwrite.
     TRY(check_adoptable(m_hand_off, TRY(m_links.observe())));
     const auto applied = TRY(m_links.apply(plan_of(m_hand_off), m_key));

@@ -27,6 +27,7 @@ static constexpr std::string_view table = "fortros";
 static constexpr std::string_view chain = "prerouting";
 static constexpr std::int32_t priority_raw = -300;  // before connection tracking and every filter
 static constexpr std::string_view overlay_interfaces = "fortros";  // names that begin so
+static constexpr unsigned guard_rules = 2;
 static constexpr std::uint32_t ip6_source_offset = 8;
 static constexpr std::uint32_t ip6_destination_offset = 24;
 
@@ -146,6 +147,20 @@ Status install_guard(const OrgPrefix& prefix) {
     batch.push_back(drop_rule(prefix, ip6_destination_offset));
     batch.push_back(batch_message(NFNL_MSG_BATCH_END));
     return explain(netlink->talk_batch(batch, "cannot install the guard (table inet fortros)"));
+}
+
+Result<bool> guard_is_installed() {
+    auto netlink = TRY(Netlink::create(NETLINK_NETFILTER));
+    // All rules of the family: to ask for ours alone is an error when the table is gone.
+    auto request = table_message(NFT_MSG_GETRULE, 0);
+    const auto rules = TRY(netlink.dump<unsigned>(
+        request, "cannot list nf_tables rules",
+        [](unsigned& ours, const nlmsghdr& message) -> Status {
+            for (const NetlinkAttribute attribute : NetlinkAttributes::of<nfgenmsg>(message))
+                if (attribute.type() == NFTA_RULE_TABLE && attribute.text() == table) ++ours;
+            return {};
+        }));
+    return rules == guard_rules;
 }
 
 }  // namespace fortros

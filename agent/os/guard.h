@@ -13,4 +13,7 @@ namespace fortros {
 // Unsupported when the kernel has no nf_tables, with what to do about it.
 Status install_guard(const OrgPrefix& prefix);
 
+// Whether the guard's rules are there. Somebody's `nft flush ruleset` takes them away without a word.
+Result<bool> guard_is_installed();
+
 }  // namespace fortros

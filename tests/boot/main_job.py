@@ -39,6 +39,8 @@ PINGS = 3
 # The maintainer says this when it has compared what is with what should be.
 ADOPTED = r"fortros-maintainer: .*adopted"
 ADOPT_TIMEOUT_S = 30
+# And this when somebody has flushed the guard away; it looks every ten seconds.
+REPAIRED = r"fortros-maintainer: .*guard .* was gone"
 INIT_TIMEOUT_S = 30
 
 
@@ -79,6 +81,7 @@ class Boot:
     stages: list = dataclasses.field(default_factory=list)
     verdict: preboot_console.Verdict | None = None
     packets: list = dataclasses.field(default_factory=list)
+    ruleset_after_flush: str = ""
     nvram_before: dict = dataclasses.field(default_factory=dict)  # our variables by name
     nvram_after: dict = dataclasses.field(default_factory=dict)
     foreign_before: list = dataclasses.field(default_factory=list)  # everybody else's
@@ -204,6 +207,10 @@ class Job:
             self.narrator.say(f"ping to the gateway's overlay address: {answered} of {PINGS} answered")
             boot.in_world = {"handshake": world.handshake_with(boot.hand_off["node"]["public_key"]),
                              "nodes": world.nodes(), "invites": world.invites()}
+            if name == "second":
+                running.run("nft flush ruleset")
+                running.machine.expect(REPAIRED, ADOPT_TIMEOUT_S, "word of the maintainer that it has put the guard back")
+                boot.ruleset_after_flush = running.run("nft list ruleset").stdout
             running.power_off()
             self._end(boot, node, running)
 

@@ -157,6 +157,18 @@ def test_interfaces_survive_the_pivot_as_handed_over():
         expect(overlay, [boot.hand_off["node"]["overlay_address"] + "/128"], "the address of fortros0")
 
 
+def test_maintainer_adopts_without_a_change():
+    """Every tunnel of every node would blink when its maintainer starts."""
+    for boot in (first(), second()):
+        adopted = [line for line in boot.console if "fortros-maintainer: " in line and "adopted" in line]
+        assert adopted and " 0 changes" in adopted[0], f"{boot.name} boot: {adopted}"
+
+
+def test_maintainer_puts_the_guard_back():
+    """A reload of somebody's firewall would let the LAN speak with overlay addresses."""
+    assert "fortros*" in second().ruleset_after_flush, second().ruleset_after_flush
+
+
 def test_maintainer_adopts_and_keeps_running():
     """Nobody would look after the overlay once the node is up."""
     for boot in (first(), second()):
