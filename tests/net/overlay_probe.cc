@@ -7,7 +7,10 @@
 //   overlay-probe take-down                 remove every overlay interface
 //   overlay-probe peers NAME COUNT NETWORKS give an interface exactly COUNT peers, made up, with
 //                                           NETWORKS allowed IPs each, and read them back
+//   overlay-probe give-up NAME              read NAME, stop at the first message, read it again
 //   overlay-probe same-key NAME FILE        whether the kernel gives back the plan's private key
+#include <linux/wireguard.h>
+
 #include <cstdio>
 #include <span>
 #include <string>
@@ -22,6 +25,7 @@
 #include "os/guard.h"
 #include "os/overlay_links.h"
 #include "os/wireguard.h"
+#include "os/wireguard_codec.h"
 
 using namespace fortros;
 
@@ -124,6 +128,23 @@ static Result<Json> peers(const std::string& name, std::uint32_t count, unsigned
     return out;
 }
 
+static Result<Json> give_up(const std::string& name) {
+    Netlink netlink = TRY(Netlink::create(NETLINK_GENERIC));
+    const auto family = TRY(generic_netlink_family(netlink, WG_GENL_NAME));
+    auto request = wireguard_message(family, WG_CMD_GET_DEVICE, name);
+    const auto given_up =
+        netlink.dump<int>(request, "cannot read it", [](int&, const nlmsghdr&) -> Status {
+            return fail(ErrorCode::InvalidData, "not this one");
+        });
+    Json out;
+    out.set("error", given_up ? "" : given_up.error().text());
+    out.set("messages", TRY(netlink.dump<int>(request, "cannot read it again",
+                                              [](int& count, const nlmsghdr&) -> Status {
+                                                  return ++count, Status{};
+                                              })));
+    return out;
+}
+
 static Result<Json> same_key(const std::string& name, const std::string& path) {
     const Wanted wanted = TRY(read_plan(path));
     WireGuard wireguard = TRY(WireGuard::create());
@@ -140,6 +161,7 @@ static Result<Json> run(const std::vector<std::string>& words) {
     };
     if (is("apply", 1)) return apply(words[1]);
     if (is("status", 1)) return status(words[1]);
+    if (is("give-up", 1)) return give_up(words[1]);
     if (is("same-key", 2)) return same_key(words[1], words[2]);
     if (is("peers", 3))
         return peers(words[1], parse_number<std::uint32_t>(words[2]).value_or(0),

@@ -363,6 +363,14 @@ def test_three_thousand_peers_arrive_whole():
     assert probe("peers many 3000 2", timeout_s=120) == {"changes": 0, "peers": 3000, "left": 0}
 
 
+def test_a_dump_that_is_given_up_does_not_block_the_next():
+    """After one message that it did not understand a maintainer could read nothing any more."""
+    probe("peers many 3000 2", timeout_s=120)
+    answer = probe("give-up many")
+    assert answer["error"] == "not this one", answer
+    assert answer["messages"] > 5, answer
+
+
 def test_peers_with_thousands_of_allowed_ips_arrive_whole():
     """A site router's networks would be cut off at one message's end."""
     assert probe("peers wide 3 3000", timeout_s=120) == {"changes": 3, "peers": 3, "left": 0}

@@ -241,16 +241,6 @@ TEST_CASE("the kernel answers dumps, requests and refuses in words") {
     REQUIRE(names);
     CHECK(std::ranges::contains(*names, "lo"));
 
-    // A dump that its reader gives up does not stand in the way of the next one.
-    const auto given_up =
-        netlink->dump<int>(links, "cannot list interfaces", [](int&, const nlmsghdr&) -> Status {
-            return fail(ErrorCode::InvalidData, "not this one");
-        });
-    REQUIRE_FALSE(given_up);
-    CHECK(given_up.error().what == "not this one");
-    CHECK(netlink->dump<int>(links, "cannot list interfaces",
-                             [](int&, const nlmsghdr&) -> Status { return {}; }));
-
     NetlinkMessage loopback(RTM_GETLINK, 0, ifinfomsg{.ifi_index = 1});
     int replies = 0;
     CHECK(netlink->talk(loopback, "cannot find it",
