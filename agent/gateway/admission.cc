@@ -139,7 +139,7 @@ Result<Decision> Admission::decide(const NodeRequest& body, const Request& reque
 
 Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
                                   const Request& request, WallTime now) {
-    TRY(prepare_tunnel(member.node, body.clock_stepped_back, now));
+    TRY(prepare_tunnel(member.node, body, now));
     const auto node = TRY(with_fresh_attestation(member.node, now));
     const MembershipAnswer membership{
         .time = now,
@@ -216,12 +216,15 @@ Answer Admission::come_back_later(const Error& error, const Request& request, Wa
 
 // A node that has rebooted, or whose clock was ahead once, sends handshakes older than the newest
 // that the kernel has seen, and is dropped without a word. A new peer has seen none. While a session
-// lives there is nothing to heal, and removing the peer would cut it.
-Status Admission::prepare_tunnel(const NodeRecord& node, bool clock_stepped_back, WallTime now) {
+// of this same boot lives there is nothing to heal, and removing the peer would cut it.
+Status Admission::prepare_tunnel(const NodeRecord& node, const NodeRequest& body, WallTime now) {
+    const auto [known, is_first] = m_boots.try_emplace(node.key, body.boot_id);
+    const bool has_rebooted = !is_first && known->second != body.boot_id;
+    known->second = body.boot_id;
     const auto tunnel = TRY(m_parts.tunnels.find(node.key));
     const bool is_live = tunnel && tunnel->last_handshake && *tunnel->last_handshake <= now &&
                          now - *tunnel->last_handshake < session_life;
-    if (is_live && !clock_stepped_back) return {};
+    if (is_live && !has_rebooted && !body.clock_stepped_back) return {};
     return m_parts.tunnels.reset(node);
 }
 
@@ -235,6 +238,7 @@ Result<WallTime> Admission::next_not_after(WallTime now) const {
 }
 
 bool Admission::worth_renewing(WallTime not_after, WallTime now) const {
+    if (not_after <= now) return true;
     const auto possible = std::min(now + attestation_life, m_parts.signer.facts().not_after);
     return not_after - now < attestation_life / 2 && possible - not_after >= smallest_renewal;
 }

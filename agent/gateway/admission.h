@@ -12,6 +12,7 @@
 // registry has the member on disk and the kernel has the peer.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -80,7 +81,7 @@ private:
     Answer come_back_later(const Error& error, const Request& request, WallTime now);
     void seal(Answer& answer, const Proved& proved) const;
 
-    Status prepare_tunnel(const NodeRecord& node, bool clock_stepped_back, WallTime now);
+    Status prepare_tunnel(const NodeRecord& node, const NodeRequest& body, WallTime now);
     Result<NodeRecord> with_fresh_attestation(const NodeRecord& node, WallTime now);
     Result<Bytes> attest(const PublicKey& node, Role role, std::uint64_t serial,
                          WallTime not_after) const;
@@ -94,6 +95,7 @@ private:
     Parts m_parts;
     std::optional<Attested> m_own{};  // as the registry has it
     Bytes m_own_attestation{};
+    std::map<PublicKey, std::string> m_boots;  // the newest boot id of each member since our start
     RateLimit m_strangers;  // requests without a valid proof
     RateLimit m_refusals;   // proved ones: these go to the audit log, too
     RateLimit m_failures;

@@ -110,8 +110,10 @@ static std::unexpected<Error> bad(const std::string& path, std::string_view why)
 
 static void make_absolute(std::string& file, const std::string& settings_path) {
     const std::filesystem::path path(file);
-    if (path.is_relative())
-        file = (std::filesystem::path(settings_path).parent_path() / path).string();
+    if (!path.is_relative()) return;
+    std::error_code failed;  // then the path stays as it is, relative to wherever we are
+    const auto settings = std::filesystem::absolute(settings_path, failed);
+    file = (settings.parent_path() / path).string();
 }
 
 Result<GatewaySettings> parse_gateway_settings(std::string_view text, const std::string& path) {

@@ -60,21 +60,21 @@ Request FakeNode::ask(const PublicKey& gateway, std::string_view target, std::st
         .from = *Endpoint::parse("203.0.113.9:40000")};
 }
 
-static NodeRequest request_body(bool clock_stepped_back) {
+static NodeRequest request_body(const std::string& boot_id, bool clock_stepped_back) {
     return {.hostname = "wish",
-            .boot_id = "0123456789abcdef0123456789abcdef",
+            .boot_id = boot_id,
             .agent = "test 1",
             .clock_stepped_back = clock_stepped_back};
 }
 
 Request FakeNode::enroll(const PublicKey& gateway, std::string_view invite) {
-    auto body = request_body(false);
+    auto body = request_body(boot_id, false);
     body.invite = SecretBytes(invite);
     return ask(gateway, enroll_target, to_json_text(body).text());
 }
 
 Request FakeNode::join(const PublicKey& gateway, bool clock_stepped_back) {
-    return ask(gateway, join_target, to_json_text(request_body(clock_stepped_back)).text());
+    return ask(gateway, join_target, to_json_text(request_body(boot_id, clock_stepped_back)).text());
 }
 
 bool FakeNode::is_proved(const Answer& answer) const {

@@ -67,6 +67,7 @@ struct FakeNode {
     Exporter exporter{};   // of its connection
     ProofKey proof_key{};  // of its newest request
     Proof proof{};
+    std::string boot_id = "0123456789abcdef0123456789abcdef";
 
     // A proved request; `body` is what is sent.
     Request ask(const PublicKey& gateway, std::string_view target, std::string_view body);

@@ -405,6 +405,10 @@ TEST_CASE("admission: a peer without a live session is made anew, a live one is 
     CHECK(resets_after(noon - 180s, false) == 1);
     CHECK(resets_after(noon + 1h, false) == 1);  // the gateway's own clock was ahead
     CHECK(resets_after(noon, true) == 1);
+    // A reboot within the life of the old session, perhaps with the clock set back meanwhile.
+    node.boot_id = "00000000000000000000000000000001";
+    CHECK(resets_after(noon, false) == 1);
+    CHECK(resets_after(noon, false) == 0);
     world.tunnels.peers.clear();
     REQUIRE(world.handle(node.join(world.gateway.public_key)).status == 200);
     CHECK(world.tunnels.peers.contains(node.public_key));
