@@ -14,6 +14,8 @@ from lib.org import Org
 TIME_LIMIT_S = 240
 SETTINGS = "/etc/fortros/preboot.conf"
 GOOD = "[Organisation]\nGatewayName=gateway.fleet.example\n"
+# A machine without firmware variables must keep its key somewhere, or hears of nothing but that.
+IN_FILES = "[Node]\nKeyStore=file:/run/keys/node.key\nStateStore=file:/run/keys/node.state\n"
 WELL_FORMED_INVITE = "fortros-invite-v1-" + "A" * 32 + "\n"
 
 
@@ -75,7 +77,7 @@ def test_ca_that_is_no_certificate_is_named():
 
 def test_missing_invite_is_named():
     """A new machine would wait for a network that can't help it."""
-    verdict = refusal("no-invite", {SETTINGS: GOOD + "Invite=/etc/fortros/absent\n"})
+    verdict = refusal("no-invite", {SETTINGS: GOOD + "Invite=/etc/fortros/absent\n" + IN_FILES})
     expect(verdict, 5, "invite-missing", "/etc/fortros/absent")
 
 
@@ -87,7 +89,7 @@ def test_unreadable_invite_is_named():
 
 def test_malformed_invite_is_named_and_not_shown():
     """The console would show what may be most of a good invite."""
-    verdict = refusal("bad-invite", {"/etc/fortros/invite": WELL_FORMED_INVITE.strip()[:-3] + "\n"})
+    verdict = refusal("bad-invite", {"/etc/fortros/invite": WELL_FORMED_INVITE * 2})
     expect(verdict, 5, "invite-missing", "/etc/fortros/invite")
     assert "AAAAAAAA" not in verdict.why
 

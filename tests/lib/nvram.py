@@ -70,16 +70,27 @@ class Nvram:
         """Everybody else's variables."""
         return [variable for variable in self.variables if variable.vendor != FORTROS]
 
+    def compact(self):
+        """What firmware does when it needs room: variables that are gone leave no trace."""
+        self._data[self._begin:self._limit] = bytes([ERASED]) * (self._limit - self._begin)
+        self._end = self._begin
+        for variable in self.variables:
+            self._append(variable)
+        self.path.write_bytes(self._data)
+
     def add(self, name, data, vendor=FORTROS, attributes=NON_VOLATILE | BOOT_SERVICE | RUNTIME):
         """Writes one more variable into the file."""
-        encoded = (name + "\0").encode("utf-16-le")
-        record = VARIABLE_HEADER.pack(VARIABLE_START, ADDED, 0, attributes, 0, bytes(16), 0,
-                                      len(encoded), len(data), vendor.bytes_le) + encoded + data
+        self._append(Variable(vendor, name, attributes, data))
+        self.path.write_bytes(self._data)
+
+    def _append(self, variable):
+        name = (variable.name + "\0").encode("utf-16-le")
+        record = VARIABLE_HEADER.pack(VARIABLE_START, ADDED, 0, variable.attributes, 0, bytes(16), 0, len(name),
+                                      len(variable.data), variable.vendor.bytes_le) + name + variable.data
         if len(record) > self.free or any(byte != ERASED for byte in self._data[self._end:self._end + len(record)]):
             raise ValueError(f"{self.path}: no place for {len(record)} bytes")
         self._data[self._end:self._end + len(record)] = record
         self._end = _aligned(self._end + len(record))
-        self.path.write_bytes(self._data)
 
 
 def key_record(private_key):

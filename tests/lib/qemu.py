@@ -170,7 +170,7 @@ class Machine:
             *self._chardev("control"), "-mon", "chardev=control,mode=control",
             "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
             *(self._firmware(firmware) if firmware else self._kernel(kernel)),
-            *self._disks(disks), *self._network(nics), *self._channels(channels), *extra,
+            *self._disks(disks, bootable=firmware is not None), *self._network(nics), *self._channels(channels), *extra,
         ]
         self.errors_path = self.folder / f"{name}.qemu.log"
         passed = [theirs.fileno() for theirs in self._sockets.values()]
@@ -204,11 +204,11 @@ class Machine:
                 "-append", f"console=ttyS0 panic=-1 {kernel.command_line}"]
 
     @staticmethod
-    def _disks(disks):
+    def _disks(disks, bootable):
         out = []
         for number, disk in enumerate(disks):
             out += ["-drive", f"if=none,id=disk{number},format=raw,cache=unsafe,file={disk}",
-                    "-device", f"virtio-blk-pci,drive=disk{number},bootindex={number}"]
+                    "-device", f"virtio-blk-pci,drive=disk{number}" + (f",bootindex={number}" if bootable else "")]
         return out
 
     @staticmethod
@@ -270,8 +270,8 @@ class Machine:
         """Waits for a console line; MachineError when it does not come."""
         found = self.console.wait_for(pattern, timeout_s)
         if found is None:
-            ended = "" if self.running() else " (the machine has ended)"
-            self.fail(f"no {what or repr(pattern)} within {timeout_s} s{ended}")
+            how = "before its end" if self.console.ended else f"within {timeout_s} s"
+            self.fail(f"no {what or repr(pattern)} {how}")
         return found
 
     def wait_for_exit(self, timeout_s):
