@@ -72,6 +72,8 @@ std::unexpected<Error> fail_errno(int error_number, std::string what, std::strin
 
 // Unwraps a Result, or returns its error from the enclosing function:
 //     auto file = TRY(read_file(path, limit));
+// Not inside a braced initialiser after a member that owns memory: when it returns, GCC forgets to
+// destroy what the same initialiser has already made.
 // Of a temporary the value is moved, of a variable copied: what it holds stays there.
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a statement expression is the whole point.
 #define TRY(...)                                                    \

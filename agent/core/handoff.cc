@@ -193,9 +193,10 @@ static Status read_lists(const JsonReader& in, HandOff& out) {
     for (std::size_t i = 0; i < interfaces->size(); ++i) {
         const std::string where = "interfaces[" + std::to_string(i) + "]";
         const JsonReader item((*interfaces)[i], where);
-        out.interfaces.push_back(
-            {TRY(interface_plan_from((*interfaces)[i], where)),
-             static_cast<unsigned>(TRY(item.number("ifindex", 1, INT32_MAX)))});
+        InterfaceHandOff interface;
+        interface.ifindex = static_cast<unsigned>(TRY(item.number("ifindex", 1, INT32_MAX)));
+        interface.plan = TRY(interface_plan_from((*interfaces)[i], where));
+        out.interfaces.push_back(std::move(interface));
     }
     const auto* peers = TRY(in.array("peers", answer_peers_limit));
     for (std::size_t i = 0; i < peers->size(); ++i)
@@ -207,8 +208,8 @@ static Status read_lists(const JsonReader& in, HandOff& out) {
     for (const Json& json : *TRY(in.array("timeline", stages_limit))) {
         const JsonReader item(json, "timeline");
         const auto microseconds = TRY(item.number("microseconds", 0, INT64_MAX));
-        out.timeline.push_back(
-            {TRY(item.string("stage", 64)), static_cast<double>(microseconds) / 1000});
+        auto stage = TRY(item.string("stage", 64));
+        out.timeline.push_back({std::move(stage), static_cast<double>(microseconds) / 1000});
     }
     return {};
 }

@@ -127,12 +127,13 @@ Result<Decision> Admission::decide(const NodeRequest& body, const Request& reque
     }
     const auto address = overlay_address(m_self.prefix, proved.node);
     if (is_reserved(address) || address == m_address) return RefusalCode::AddressTaken;
+    const WallTime attested_until = TRY(next_not_after(now));
     const Enrolment enrolment{
         .key = proved.node,
         .overlay_address = address,
         .invite = hash_of_invite(body.invite.view()),
         .hostname = body.hostname,
-        .attested_until = TRY(next_not_after(now)),
+        .attested_until = attested_until,
     };
     return m_parts.registry.enrol(enrolment, request.from.address.text(), now);
 }
@@ -141,17 +142,19 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
                                   const Request& request, WallTime now) {
     TRY(prepare_tunnel(member.node, body, now));
     const auto node = TRY(with_fresh_attestation(member.node, now));
+    const Bytes attestation = TRY(attest(node.key, node.role, node.serial, node.attested_until));
+    const MeshPeer self = TRY(own_peer(now));
     const MembershipAnswer membership{
         .time = now,
         .node = node.key,
         .overlay_address = node.overlay_address,
         .hostname = node.hostname,
         .role = node.role,
-        .attestation = TRY(attest(node.key, node.role, node.serial, node.attested_until)),
+        .attestation = attestation,
         .prefix = m_self.prefix,
         .domain = m_self.domain,
         .signers = {m_parts.signer.certificate()},
-        .peers = {TRY(own_peer(now))},
+        .peers = {self},
     };
     const std::string name = node.hostname.empty() ? "" : " (" + node.hostname + ")";
     m_parts.log.write(

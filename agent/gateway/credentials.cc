@@ -98,6 +98,14 @@ static Result<std::unique_ptr<AttestationSigner>> load_signer(const GatewaySetti
     return signer;
 }
 
+static Status add_validity(Credentials& credentials, const std::string& file, std::string advice,
+                           X509* certificate) {
+    const auto begin = TRY(not_before_of(certificate));
+    const auto end = TRY(not_after_of(certificate));
+    credentials.validities.push_back({file, std::move(advice), begin, end});
+    return {};
+}
+
 Result<Credentials> load_credentials(const GatewaySettings& settings) {
     Credentials credentials;
     const auto anchors = TRY(load_certificates(settings.ca));
@@ -105,9 +113,8 @@ Result<Credentials> load_credentials(const GatewaySettings& settings) {
         return fail(ErrorCode::InvalidData, "'" + settings.ca + "' holds more than " +
                                                 std::to_string(anchors_limit) + " CAs");
     for (const auto& anchor : anchors)
-        credentials.validities.push_back({settings.ca, "see certs/README.md about rotation",
-                                          TRY(not_before_of(anchor.get())),
-                                          TRY(not_after_of(anchor.get()))});
+        TRY(add_validity(credentials, settings.ca, "see certs/README.md about rotation",
+                         anchor.get()));
 
     credentials.chain = TRY(load_certificates(settings.certificate));
     credentials.key = TRY(load_private_key(settings.certificate_key));
@@ -116,8 +123,7 @@ Result<Credentials> load_credentials(const GatewaySettings& settings) {
     if (auto status = check_gateway_leaf(credentials, anchors, settings); !status)
         return std::unexpected(std::move(status.error()).in("'" + settings.certificate + "'"));
     X509* leaf = credentials.chain.front().get();
-    credentials.validities.push_back({settings.certificate, "certs/renew-gateway renews it",
-                                      TRY(not_before_of(leaf)), TRY(not_after_of(leaf))});
+    TRY(add_validity(credentials, settings.certificate, "certs/renew-gateway renews it", leaf));
 
     Validity signer_validity{settings.signer_certificate, "certs/issue-signer renews it"};
     credentials.signer = TRY(load_signer(settings, anchors, signer_validity));

@@ -50,11 +50,12 @@ static Result<NodeRecord> node_from(const Query& row) {
 }
 
 static Result<InviteRecord> invite_from(const Query& row) {
+    const Role role = TRY(role_at(row, 3));
     return InviteRecord{
         .id = std::string(row.text(0)),
         .uses = static_cast<std::uint32_t>(row.integer(1)),
         .used = static_cast<std::uint32_t>(row.integer(2)),
-        .role = TRY(role_at(row, 3)),
+        .role = role,
         .hostname = std::string(row.text(4)),
         .created = time_of(row.integer(5)),
         .expires = time_of(row.integer(6)),
@@ -185,6 +186,8 @@ Result<Decision> SqliteRegistry::enrol(const Enrolment& enrolment, const Actor& 
     const auto invite = TRY(find_invite(id));
     if (!invite) return damaged("a spent invite that is not there");
 
+    const auto serial = TRY(next_serial());
+    const auto revision = TRY(next_revision());
     NodeRecord node{
         .key = enrolment.key,
         .overlay_address = enrolment.overlay_address,
@@ -192,9 +195,9 @@ Result<Decision> SqliteRegistry::enrol(const Enrolment& enrolment, const Actor& 
         .hostname = invite->hostname.empty() ? enrolment.hostname : invite->hostname,
         .invite = id,
         .enrolled = now,
-        .serial = TRY(next_serial()),
+        .serial = serial,
         .attested_until = enrolment.attested_until,
-        .revision = TRY(next_revision()),
+        .revision = revision,
     };
     TRY(m_database.execute(
         "INSERT INTO nodes (" NODE_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9)",

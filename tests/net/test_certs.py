@@ -94,7 +94,7 @@ def test_a_signer_certificate_cannot_stand_in_for_a_gateway():
     """Who steals the signing key from one gateway could pose as any gateway."""
     org, _ = world()
     header = (TOP / "agent/core/attestation.h").read_text(encoding="utf-8")
-    usage = re.search(r'signer_usage_oid = "([0-9.]+)"', header)[1]
+    usage = re.search(r'signer_usage_oid =\s*"([0-9.]+)"', header)[1]
     found = extensions(org.signer)
     assert found["Extended Key Usage"] == (False, usage), found
     assert found["Basic Constraints"] == (True, "CA:FALSE"), found

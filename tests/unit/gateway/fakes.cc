@@ -74,7 +74,8 @@ Request FakeNode::enroll(const PublicKey& gateway, std::string_view invite) {
 }
 
 Request FakeNode::join(const PublicKey& gateway, bool clock_stepped_back) {
-    return ask(gateway, join_target, to_json_text(request_body(boot_id, clock_stepped_back)).text());
+    return ask(gateway, join_target,
+               to_json_text(request_body(boot_id, clock_stepped_back)).text());
 }
 
 bool FakeNode::is_proved(const Answer& answer) const {
