@@ -96,8 +96,8 @@ private:
     std::optional<Attested> m_own{};  // as the registry has it
     Bytes m_own_attestation{};
     std::map<PublicKey, std::string> m_boots;  // the newest boot id of each member since our start
-    RateLimit m_strangers;  // requests without a valid proof
-    RateLimit m_refusals;   // proved ones: these go to the audit log, too
+    RateLimit m_strangers;                     // requests without a valid proof
+    RateLimit m_refusals;                      // proved ones: these go to the audit log, too
     RateLimit m_failures;
 };
 

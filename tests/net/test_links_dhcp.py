@@ -13,6 +13,7 @@ from lib.netns import Net, eventually
 TIME_LIMIT_S = 120
 NODE_MAC = "02:f0:00:00:00:77"
 CLIENT_ID = "0102f000000077"
+DISCOVER, ACK = 1, 5
 
 
 def lan(net, *, up=False):
@@ -39,6 +40,16 @@ def routes_of(node):
 
 def dhcp(packets):
     return [packet for packet in packets if packet.kind == "dhcp"]
+
+
+def message_type(packet):
+    """Option 53 of a DHCP message (RFC 2132, 9.6)."""
+    options = packet.payload[240:]
+    while options and options[0] != 255:
+        if options[0] == 53:
+            return options[2]
+        options = options[1:] if options[0] == 0 else options[2 + options[1]:]
+    raise AssertionError("a DHCP message without a type")
 
 
 def test_a_lease_of_dnsmasq_is_set_whole():
@@ -106,8 +117,9 @@ def test_rapid_commit_needs_two_packets():
         dhcp_servers.dnsmasq(router, "lan0", "--dhcp-rapid-commit")
         wire = router.capture("lan0")
         LinksProbe(node).usable()
-        packets = dhcp(wire.stop())
-        assert len(packets) == 2, packets
+        # On a busy machine the first may be sent again before its answer is there.
+        types = [message_type(packet) for packet in dhcp(wire.stop())]
+        assert set(types) == {DISCOVER, ACK}, types
 
 
 def test_a_lease_is_renewed_by_unicast():
