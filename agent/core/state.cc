@@ -56,10 +56,9 @@ Bytes encode(const NodeState& state) {
     add_field(fields, Tag::Node, state.node.bytes);
     if (state.prefix) add_field(fields, Tag::Prefix, state.prefix->bytes);
     if (!state.gateways.empty()) add_field(fields, Tag::Gateways, encode_gateways(state.gateways));
-    // A time before 1970 or after 9999 is no evidence of anything.
-    const auto floor = state.clock_floor.time_since_epoch().count();
-    if (floor > 0 && static_cast<std::uint64_t>(floor) <= latest_time)
-        add_number(fields, Tag::ClockFloor, static_cast<std::uint64_t>(floor));
+    // A time before 1970 (a large number here) or after 9999 is no evidence of anything.
+    const auto floor = static_cast<std::uint64_t>(state.clock_floor.time_since_epoch().count());
+    if (floor <= latest_time) add_number(fields, Tag::ClockFloor, floor);
     if (state.policy) add_field(fields, Tag::Policy, ByteArray<1>{state.policy->bits()});
     add_number(fields, Tag::DocumentSerial, state.document_serial);
     add_number(fields, Tag::AttestationSerial, state.attestation_serial);
