@@ -103,6 +103,7 @@ void ChainJudge::look_at(const mbedtls_x509_crt& certificate, int depth, std::ui
     facts.earliest_not_after =
         is_first ? not_after : std::min(not_after, m_leaf.earliest_not_after);
     m_leaf = std::move(facts);
+    m_has_seen_leaf = depth == 0;
 }
 
 std::string ChainJudge::date_problem(const mbedtls_x509_crt& certificate, int depth,

@@ -40,8 +40,9 @@ public:
     static int callback(void* judge, mbedtls_x509_crt* certificate, int depth,
                         std::uint32_t* flags);
 
-    // Of the leaf, with the dates of the whole chain. Meaningful after a verification.
+    // Of the leaf, with the dates of the whole chain. Meaningful once has_seen_leaf().
     const LeafFacts& leaf() const { return m_leaf; }
+    bool has_seen_leaf() const { return m_has_seen_leaf; }
 
     // Why a verification that left these flags failed, in plain words; `whose` begins the sentence:
     // "the gateway's certificate".
@@ -54,6 +55,7 @@ private:
 
     WallTime m_now;
     LeafFacts m_leaf;
+    bool m_has_seen_leaf = false;
     std::string m_issuer;        // of the certificate that no anchor vouches for
     std::string m_date_problem;  // of the certificate nearest to the leaf
 };

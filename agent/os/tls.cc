@@ -112,6 +112,7 @@ private:
     bool waits(int result);
 
     Error handshake_error(int result) const;
+    Error certificate_error() const;
     Error stream_error(int result) const;
     std::optional<Error> transport_error(int result) const;
     Error alert() const;
@@ -316,6 +317,15 @@ std::optional<Error> TlsConnection::Machine::transport_error(int result) const {
     return std::nullopt;
 }
 
+Error TlsConnection::Machine::certificate_error() const {
+    const std::uint32_t flags = mbedtls_ssl_get_verify_result(&m_ssl);
+    // Our own check of the leaf says more about names and usages than a flag does.
+    if ((flags & ~leaf_flags) == 0)
+        if (auto key = check_leaf(m_judge.leaf(), m_target.gateway_name); !key)
+            return std::move(key.error());
+    return m_judge.refusal(flags, "the gateway's certificate");
+}
+
 Error TlsConnection::Machine::handshake_error(int result) const {
     if (auto error = transport_error(result)) return std::move(*error);
     // RFC 8446 section 5.1: an answer begins with a handshake record or an alert.
@@ -326,17 +336,15 @@ Error TlsConnection::Machine::handshake_error(int result) const {
         case MBEDTLS_ERR_SSL_CONN_EOF:
         case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
             return unreachable("the peer closed the connection during the TLS handshake");
-        case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED: {
-            const std::uint32_t flags = mbedtls_ssl_get_verify_result(&m_ssl);
-            // Our own check of the leaf says more about names and usages than a flag does.
-            if ((flags & ~leaf_flags) == 0)
-                if (auto key = check_leaf(m_judge.leaf(), m_target.gateway_name); !key)
-                    return std::move(key.error());
-            return m_judge.refusal(flags, "the gateway's certificate");
-        }
+        case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
+        case MBEDTLS_ERR_SSL_BAD_CERTIFICATE:
+            if (m_judge.has_seen_leaf()) return certificate_error();
+            break;
         case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION: return untrusted("the peer speaks no TLS 1.3");
+        case MBEDTLS_ERR_SSL_BAD_INPUT_DATA:  // so says the library of a peer's message
         case MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL:
-            return untrusted("the peer's certificates are too large", library_words(result));
+            return untrusted("the peer sends a TLS message that is too large",
+                             library_words(result));
         case MBEDTLS_ERR_SSL_ALLOC_FAILED:
             return {ErrorCode::Exhausted, "no memory for a TLS connection"};
         default: break;
