@@ -41,6 +41,7 @@ ADOPTED = r"fortros-maintainer: .*adopted"
 ADOPT_TIMEOUT_S = 30
 # And this when somebody has flushed the guard away; it looks every ten seconds.
 REPAIRED = r"fortros-maintainer: .*guard .* was gone"
+REPAIR_TIMEOUT_S = 60
 INIT_TIMEOUT_S = 30
 
 
@@ -81,7 +82,6 @@ class Boot:
     stages: list = dataclasses.field(default_factory=list)
     verdict: preboot_console.Verdict | None = None
     packets: list = dataclasses.field(default_factory=list)
-    ruleset_after_flush: str = ""
     nvram_before: dict = dataclasses.field(default_factory=dict)  # our variables by name
     nvram_after: dict = dataclasses.field(default_factory=dict)
     foreign_before: list = dataclasses.field(default_factory=list)  # everybody else's
@@ -182,7 +182,7 @@ class Job:
     def _second(self, node, uki, world):
         self.narrator.title("second boot: the same NVRAM, both resolvers stopped")
         world.stop_resolvers()
-        self._join("second", node, uki, world)
+        self._join("second", node, uki, world, afterwards=lose_guard)
 
     def _third(self, node, uki, world):
         self.narrator.title("third boot: a gateway from another CA with the same names")
@@ -192,11 +192,12 @@ class Job:
         boot = self._begin("third", node)
         with node.boot("third", uki, on_line=self.narrator.node_line) as running:
             running.wait_for_verdict()
-            running.wait_for_exit()  # what the image's init makes of it, and the agent's figures
+            # After the agent's figures, which come after its verdict.
+            running.machine.expect(r"fortros-init: agent failed", INIT_TIMEOUT_S, "word of the image's init")
             self._end(boot, node, running)
         boot.in_world = {"nodes": world.nodes(), "log": world.read("/var/log/gateway.log")}
 
-    def _join(self, name, node, uki, world):
+    def _join(self, name, node, uki, world, afterwards=None):
         boot = self._begin(name, node)
         with node.boot(name, uki, on_line=self.narrator.node_line) as running:
             running.wait_for_real_root()
@@ -207,10 +208,8 @@ class Job:
             self.narrator.say(f"ping to the gateway's overlay address: {answered} of {PINGS} answered")
             boot.in_world = {"handshake": world.handshake_with(boot.hand_off["node"]["public_key"]),
                              "nodes": world.nodes(), "invites": world.invites()}
-            if name == "second":
-                running.run("nft flush ruleset")
-                running.machine.expect(REPAIRED, ADOPT_TIMEOUT_S, "word of the maintainer that it has put the guard back")
-                boot.ruleset_after_flush = running.run("nft list ruleset").stdout
+            if afterwards:
+                afterwards(running, boot)
             running.power_off()
             self._end(boot, node, running)
 
@@ -265,6 +264,13 @@ def look_around(running):
         "efivars": running.run("ls -ln /sys/firmware/efi/efivars/Fortros*", check=False).stdout,
         "efivars_mode": running.run("stat -c %a /sys/firmware/efi/efivars", check=False).stdout.strip(),
     }
+
+
+def lose_guard(running, boot):
+    """Flushes the guard away, as a reload of the firewall does, and waits for the maintainer to see it."""
+    running.run("nft flush ruleset")
+    running.machine.expect(REPAIRED, REPAIR_TIMEOUT_S, "word of the maintainer that it has put the guard back")
+    boot.in_root["ruleset_after_flush"] = running.run("nft list ruleset").stdout
 
 
 def table(rows):
