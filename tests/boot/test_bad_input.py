@@ -83,13 +83,14 @@ def test_missing_invite_is_named():
 
 def test_unreadable_invite_is_named():
     """It would look like an invite that the gateway does not know."""
-    verdict = refusal("folder-invite", {SETTINGS: GOOD + "Invite=/etc/fortros/invites\n", "/etc/fortros/invites": None})
+    verdict = refusal("folder-invite", {SETTINGS: GOOD + "Invite=/etc/fortros/invites\n" + IN_FILES,
+                                        "/etc/fortros/invites": None})
     expect(verdict, 5, "invite-missing", "/etc/fortros/invites")
 
 
 def test_malformed_invite_is_named_and_not_shown():
     """The console would show what may be most of a good invite."""
-    verdict = refusal("bad-invite", {"/etc/fortros/invite": WELL_FORMED_INVITE * 2})
+    verdict = refusal("bad-invite", {SETTINGS: GOOD + IN_FILES, "/etc/fortros/invite": WELL_FORMED_INVITE * 2})
     expect(verdict, 5, "invite-missing", "/etc/fortros/invite")
     assert "AAAAAAAA" not in verdict.why
 
