@@ -1,6 +1,6 @@
 """Network namespaces of a test's own: the wires between them, the programs in them, and what went
-over a wire. Nothing here sleeps: a program is ready when it says so, and a capture is complete because
-the kernel queues every packet before the packet arrives.
+over a wire. Nothing here sleeps: a program is ready when it says so, a state is looked at when the kernel
+says that it changed, and a capture is complete because every packet is queued before it arrives.
 
     with Net() as net:
         node, router = net.namespace("node"), net.namespace("router")
@@ -13,6 +13,7 @@ the kernel queues every packet before the packet arrives.
 """
 
 import ctypes
+import errno
 import itertools
 import json
 import os
@@ -33,6 +34,8 @@ SO_RCVBUFFORCE = 33
 CAPTURE_BUFFER = 64 * 1024 * 1024
 ETH_P_ALL = 3
 PR_SET_PDEATHSIG = 1
+# RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE
+CHANGES = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -111,6 +114,23 @@ class Namespace:
         if ready is not None:
             process.wait_for(ready, limit_s)
         return process
+
+    def until(self, find, limit_s=READY_LIMIT_S):
+        """What find() gives, as soon as that is true: asked now and whenever a link, an address or a route of
+        this namespace changes."""
+        deadline = time.monotonic() + limit_s
+        with self.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as events:
+            events.bind((0, CHANGES))
+            while not (found := find()):
+                events.settimeout(max(0.001, deadline - time.monotonic()))
+                try:
+                    events.recv(65536)
+                except TimeoutError:
+                    raise AssertionError(f"not within {limit_s} s") from None
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:  # too many changes: one more reason to look
+                        raise
+            return found
 
     def socket(self, *arguments):
         """A socket in this namespace, for the test's own process."""
@@ -244,19 +264,6 @@ def run(*words):
         raise AssertionError(f"{shlex.join(map(str, words))} ended with {done.returncode}:\n"
                              f"{done.stdout}{done.stderr}")
     return done.stdout
-
-
-def eventually(find, limit_s=READY_LIMIT_S):
-    """What find() gives, as soon as that is true: for a state of the kernel's that tells nobody when it
-    changes. The last resort; waits a little between the questions."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        found = find()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {limit_s} s: {find}")
-        time.sleep(0.02)
 
 
 def _words(wanted):

@@ -8,7 +8,7 @@ import signal
 
 from lib import dhcp_servers
 from lib.links_probe import LinksProbe
-from lib.netns import Net, eventually
+from lib.netns import Net
 
 TIME_LIMIT_S = 120
 NO_INTERFACE = "no network interface: is the driver in the image?"
@@ -171,7 +171,7 @@ def test_lost_events_are_made_good():
             f"address add 127.{a}.{b}.2/32 dev lo\n" for a in range(20) for b in range(100)))
         node.run("ip", "-batch", burst)
         router.run("ip", "link", "set", "lan0", "up")
-        eventually(lambda: "LOWER_UP" in state_of(node, "eth0")["flags"])
+        node.until(lambda: "LOWER_UP" in state_of(node, "eth0")["flags"])
         probe.process.signal(signal.SIGCONT)
         assert probe.usable()["name"] == "eth0"
 
@@ -196,6 +196,6 @@ def test_static_settings_are_put_on_the_link_with_a_carrier():
         assert not [packet for packet in wire.stop() if packet.kind == "dhcp"]
         # They do not move to a link that comes later.
         router.run("ip", "link", "set", "lan0", "up")
-        eventually(lambda: "LOWER_UP" in state_of(node, "eth0")["flags"])
+        node.until(lambda: "LOWER_UP" in state_of(node, "eth0")["flags"])
         assert "with the static addresses" in probe.trouble("eth0: not the link")["why"]
         assert addresses_of(node, "eth0") == []
