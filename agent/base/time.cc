@@ -64,7 +64,7 @@ std::optional<Duration> parse_duration(std::string_view text) {
     while (!text.empty()) {
         auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
         auto number = parse_number<std::uint64_t>(text.substr(0, digits));
-        if (!number || *number > longest * 1000) return std::nullopt;
+        if (!number) return std::nullopt;
         text = trim(text.substr(digits));
         auto letters = std::min(text.find_first_of("0123456789 \t"), text.size());
         auto unit = unit_of(text.substr(0, letters));

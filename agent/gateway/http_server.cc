@@ -8,15 +8,14 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/status.hpp>
 #include <list>
-#include <optional>
 #include <string>
 #include <unordered_set>
 
 #include "base/text.h"
 #include "core/messages.h"
+#include "gateway/http_request_reader.h"
 #include "gateway/listener.h"
 #include "gateway/rate_limit.h"
 #include "gateway/tls_session.h"
@@ -25,10 +24,8 @@
 namespace fortros::gateway {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 
 using Descriptor = asio::posix::stream_descriptor;
-using Parser = http::request_parser<http::string_body>;
 using BoostError = boost::system::error_code;
 
 static constexpr std::size_t read_size = std::size_t{4} * 1024;
@@ -74,10 +71,6 @@ struct HttpServer::Implementation {
 
 using Server = HttpServer::Implementation;
 
-static std::string refusal_text(std::string_view why) {
-    return to_json_text(Refusal{RefusalCode::BadRequest, std::string(why)});
-}
-
 // --- a connection ---------------------------------------------------------------------------------
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -88,11 +81,9 @@ public:
           m_from(accepted.from),
           m_socket(server.io, m_fd.get()),
           m_deadline(server.io),
-          m_tls(std::move(tls)) {}
-    ~Connection() {
-        m_socket.release();  // m_fd closes it
-        wipe(m_in.data(), m_in.size());
-    }
+          m_tls(std::move(tls)),
+          m_reader(server.limits.head, server.limits.body) {}
+    ~Connection() { m_socket.release(); }  // m_fd closes it
 
     void start() {
         set_deadline(m_server.limits.handshake);
@@ -102,8 +93,8 @@ public:
     // The server stops: a connection between two requests ends now, others after their answer.
     void finish() {
         m_last = true;
-        if (m_phase == Phase::Reading && m_in.empty() && !is_reading_request()) abandon();
-        if (m_phase == Phase::Handshaking || m_phase == Phase::Draining) abandon();
+        const bool is_idle = m_phase == Phase::Reading && !m_reader.has_begun();
+        if (is_idle || m_phase == Phase::Handshaking || m_phase == Phase::Draining) abandon();
     }
 
     void abandon() {
@@ -157,9 +148,15 @@ private:
         m_deadline.async_wait(
             [self = shared_from_this(), number = ++m_deadline_number](BoostError error) {
                 if (error || number != self->m_deadline_number) return;
-                self->m_server.note("too-slow", self->m_from, "a deadline passed");
-                self->abandon();
+                self->on_deadline();
             });
+    }
+
+    // A client that has said nothing more is no news.
+    void on_deadline() {
+        if (m_phase != Phase::Draining && (m_phase != Phase::Reading || m_in_request))
+            m_server.note("too-slow", m_from, "a deadline passed");
+        abandon();
     }
 
     void cancel_deadline() {
@@ -178,103 +175,56 @@ private:
 
     // --- reading ---
 
-    bool is_reading_request() const { return m_parser.has_value(); }
-
     Step read() {
-        if (!m_in.empty() && parse()) return Step::Done;
+        if (take_request()) return Step::Done;
         auto& scratch = m_server.scratch;
         std::size_t size = 0;
         const Step step = m_tls.read(scratch, size);
         if (step != Step::Done) return step;
-        m_in.append(as_text(ByteView(scratch).first(size)));
+        m_reader.append(ByteView(scratch).first(size));
         wipe(scratch.data(), size);
-        parse();
         return step;
     }
 
-    // Whether a request was handed on or refused, so that the phase has changed.
-    bool parse() {
-        if (!m_parser) {
-            m_parser.emplace();
-            m_parser->header_limit(static_cast<std::uint32_t>(m_server.limits.head));
-            m_parser->body_limit(m_server.limits.body);
+    // Whether there was one, or something that can't become one: the phase has changed then.
+    bool take_request() {
+        const bool had_head = m_reader.has_head();
+        auto outcome = m_reader.next();
+        if (auto* whole = std::get_if<HttpRequestReader::Whole>(&outcome)) {
+            hand_on(std::move(*whole));
+            return true;
+        }
+        if (auto* refused = std::get_if<HttpRequestReader::Refused>(&outcome)) {
+            refuse(refused->status, refused->why);
+            return true;
+        }
+        if (m_reader.has_begun() && !m_in_request) {
+            m_in_request = true;
             set_deadline(m_server.limits.request_head);
         }
-        // The parser stops once at the end of the head, and takes no part of a head.
-        while (!m_parser->is_done()) {
-            const bool had_head = m_parser->is_header_done();
-            BoostError error;
-            const std::size_t used = m_parser->put(asio::buffer(m_in), error);
-            consume(used);
-            if (error == http::error::need_more && !m_parser->is_done()) return false;
-            if (error && error != http::error::need_more) return refuse_unread(error);
-            if (!had_head && m_parser->is_header_done()) {
-                if (refuse_head()) return true;
-                set_deadline(m_server.limits.request_body);
-            }
-            if (m_in.empty() && !m_parser->is_done()) return false;
-        }
-        hand_on();
-        return true;
-    }
-
-    // An invite may have been in these bytes.
-    void consume(std::size_t size) {
-        const std::size_t rest = m_in.size() - size;
-        std::memmove(m_in.data(), m_in.data() + size, rest);
-        wipe(m_in.data() + rest, size);
-        m_in.resize(rest);
-        if (m_in.empty()) m_in = {};
-    }
-
-    bool refuse_unread(BoostError error) {
-        if (error == http::error::body_limit) return refuse(413, "the body is too large");
-        if (error == http::error::header_limit) return refuse(431, "the head is too large");
-        return refuse(400, "this is not HTTP/1.1: " + error.message());
-    }
-
-    bool refuse_head() {
-        const auto& head = m_parser->get();
-        if (head.version() != 11) return refuse(505, "only HTTP/1.1 is spoken here");
-        if (head.count(http::field::host) != 1) return refuse(400, "one Host is needed");
-        // One way to say how long a body is leaves nothing to disagree about.
-        if (head.count(http::field::transfer_encoding) != 0)
-            return refuse(411, "Content-Length is needed, Transfer-Encoding is not understood");
-        if (head.count(http::field::content_encoding) != 0)
-            return refuse(415, "encoded bodies are not understood");
+        if (m_reader.has_head() && !had_head) set_deadline(m_server.limits.request_body);
         return false;
     }
 
-    // Refuses without a handler, and ends the connection: what follows can't be told apart.
-    bool refuse(int status, std::string_view why) {
+    // Refuses without a handler, and ends the connection.
+    void refuse(int status, std::string_view why) {
         m_server.note("bad-request", m_from, std::string(why));
         m_last = true;
-        send({status, {{"Content-Type", "application/json"}}, refusal_text(why)});
-        return true;
+        const Refusal refusal{RefusalCode::BadRequest, std::string(why)};
+        send({status, {{"Content-Type", "application/json"}}, to_json_text(refusal)});
     }
 
-    void hand_on() {
+    void hand_on(HttpRequestReader::Whole whole) {
         auto exporter = m_tls.exporter();
-        if (!exporter) {
-            refuse(500, "TLS failed");
-            return;
-        }
-        auto& message = m_parser->get();
-        Request request{.method = std::string(message.method_string()),
-                        .target = std::string(message.target()),
-                        .body = SecretBytes(std::string_view(message.body())),
-                        .exporter = std::move(*exporter),
-                        .from = m_from};
-        wipe(message.body().data(), message.body().size());
-        for (const auto& field : message)
-            request.headers.emplace_back(to_lower(std::string_view(field.name_string())),
-                                         std::string(field.value()));
-        m_last = m_last || !message.keep_alive() ||
-                 ++m_requests >= m_server.limits.requests_per_connection;
-        m_parser.reset();
+        if (!exporter) return abandon();
+        whole.request.exporter = std::move(*exporter);
+        whole.request.from = m_from;
+        m_in_request = false;
+        m_last =
+            m_last || !whole.keep_alive || ++m_requests >= m_server.limits.requests_per_connection;
         cancel_deadline();
         m_phase = Phase::Handling;
-        m_server.handler(std::move(request), reply());
+        m_server.handler(std::move(whole.request), reply());
     }
 
     // Always by way of the loop: the handler may answer before it returns, later, or from elsewhere.
@@ -340,8 +290,8 @@ private:
     asio::steady_timer m_deadline;
     TlsSession m_tls;
     Phase m_phase = Phase::Handshaking;
-    std::optional<Parser> m_parser{};  // while a request is being read
-    std::string m_in{};                // received and not parsed yet
+    HttpRequestReader m_reader;
+    bool m_in_request = false;  // a part of a request has come
     std::string m_out{};
     std::size_t m_sent = 0;
     std::size_t m_drained = 0;

@@ -18,7 +18,8 @@ Result<RegistryWatch> RegistryWatch::create(SqliteRegistry& registry,
     const auto folder = std::filesystem::path(database_path).parent_path();
     if (::inotify_add_watch(inotify.get(), folder.c_str(), IN_MODIFY | IN_CREATE) < 0)
         return fail_errno(errno, "cannot watch '" + folder.string() + "'");
-    return RegistryWatch(registry, std::move(inotify), TRY(registry.data_version()));
+    const auto version = TRY(registry.data_version());
+    return RegistryWatch(registry, std::move(inotify), version);
 }
 
 Result<bool> RegistryWatch::changed() {

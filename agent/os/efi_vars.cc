@@ -18,6 +18,11 @@
 
 #include "os/fd.h"
 
+#ifdef __clang__
+// libefivar's efi_guid_t is declared with less alignment than its own struct has.
+#pragma clang diagnostic ignored "-Walign-mismatch"
+#endif
+
 namespace fortros {
 
 static constexpr const char* efi_directory = "/sys/firmware/efi";
@@ -27,9 +32,9 @@ static constexpr std::uint32_t wanted_attributes =
 // The kernel interrupts what it deems too many reads and writes; another try is all it wants.
 static constexpr int interrupted_tries = 8;
 
-// ac713719-c4fe-4ca1-ae08-285342dd98af
-static const efi_guid_t vendor =
-    EFI_GUID(0xac713719, 0xc4fe, 0x4ca1, 0xae08, 0x28, 0x53, 0x42, 0xdd, 0x98, 0xaf);
+// efi_vendor_guid; the fourth part is kept in big-endian (EFI_GUID does the same, in C only).
+static const efi_guid_t vendor = {
+    0xac713719, 0xc4fe, 0x4ca1, __builtin_bswap16(0xae08), {0x28, 0x53, 0x42, 0xdd, 0x98, 0xaf}};
 
 // What the kernel does not know on its command line becomes the environment of init, and of us.
 // libefivar's own constructor would obey: end the program with status 0 (LIBEFIVAR_OPS=help), or

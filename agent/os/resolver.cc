@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "core/discovery.h"
+#include "os/dns_answer.h"
 #include "os/resolver_sockets.h"
 
 namespace fortros {
@@ -24,60 +25,6 @@ static constexpr std::chrono::milliseconds first_try{1000};
 static constexpr std::chrono::milliseconds longest_try{2000};
 static constexpr int rounds = 3;
 static constexpr std::size_t servers_limit = 8;
-static constexpr std::size_t cname_chain_limit = 16;
-
-// --- what an answer holds ---
-
-// No gateway has such an address, whoever says so.
-static bool is_usable(const IpAddress& address) {
-    return !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
-           !address.is_link_local() && address.text() != "255.255.255.255";
-}
-
-// The name at the end of the chain of aliases that begins at `name`.
-static std::string canonical_name(const ares_dns_record_t* answer, std::string name) {
-    const std::size_t count = ares_dns_record_rr_cnt(answer, ARES_SECTION_ANSWER);
-    for (std::size_t hops = 0; hops < cname_chain_limit; ++hops) {
-        const char* alias = nullptr;
-        for (std::size_t i = 0; i < count && !alias; ++i) {
-            const auto* record = ares_dns_record_rr_get_const(answer, ARES_SECTION_ANSWER, i);
-            if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_CNAME &&
-                equal_ignoring_case(ares_dns_rr_get_name(record), name))
-                alias = ares_dns_rr_get_str(record, ARES_RR_CNAME_CNAME);
-        }
-        if (!alias) break;
-        name = alias;
-    }
-    return name;
-}
-
-static std::optional<IpAddress> address_in(const ares_dns_rr_t* record) {
-    ByteView bytes;
-    if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_A)
-        bytes = {
-            reinterpret_cast<const std::uint8_t*>(ares_dns_rr_get_addr(record, ARES_RR_A_ADDR)), 4};
-    else if (ares_dns_rr_get_type(record) == ARES_REC_TYPE_AAAA)
-        bytes = {
-            reinterpret_cast<const std::uint8_t*>(ares_dns_rr_get_addr6(record, ARES_RR_AAAA_ADDR)),
-            16};
-    return IpAddress::from_bytes(bytes);
-}
-
-static std::vector<IpAddress> addresses_in(const ares_dns_record_t* answer,
-                                           const std::string& asked, Family family) {
-    std::vector<IpAddress> found;
-    const std::string name = canonical_name(answer, asked);
-    const std::size_t count = ares_dns_record_rr_cnt(answer, ARES_SECTION_ANSWER);
-    for (std::size_t i = 0; i < count && found.size() < candidates_per_source_limit; ++i) {
-        const auto* record = ares_dns_record_rr_get_const(answer, ARES_SECTION_ANSWER, i);
-        if (!equal_ignoring_case(ares_dns_rr_get_name(record), name)) continue;
-        auto address = address_in(record);
-        if (address && address->family() == family && is_usable(*address) &&
-            !std::ranges::contains(found, *address))
-            found.push_back(*address);
-    }
-    return found;
-}
 
 // RFC 8305 section 4, IPv6 first.
 static std::vector<IpAddress> interleave(const std::vector<IpAddress>& first,
@@ -90,8 +37,6 @@ static std::vector<IpAddress> interleave(const std::vector<IpAddress>& first,
     if (out.size() > candidates_per_source_limit) out.resize(candidates_per_source_limit);
     return out;
 }
-
-// --- one look-up ---
 
 class NameLookup::Machine {
 public:

@@ -1,7 +1,9 @@
 """os/links at work in a namespace (tests/net/links_probe.cc), and what it tells."""
 
+import contextlib
 import json
 import pathlib
+import signal
 
 from lib.netns import READY_LIMIT_S
 
@@ -15,6 +17,7 @@ class LinksProbe:
     def __init__(self, namespace, *network):
         settings = "\n".join(["[Organisation]", "GatewayName=gw.example.org", "[Node]", "Hostname=node7",
                               "[Network]", *network]) + "\n"
+        self.namespace = namespace
         path = namespace.net.file(f"preboot.{namespace.name}.conf", settings)
         self.process = namespace.start(PROGRAM, path)
         self.seen = 0
@@ -38,6 +41,15 @@ class LinksProbe:
 
     def trouble(self, words, limit_s=READY_LIMIT_S):
         return self.wait_for("trouble", lambda event: words in event["why"], limit_s)
+
+    @contextlib.contextmanager
+    def losing_events(self):
+        """What happens meanwhile is lost on it: it stands still, and more happens than the kernel keeps."""
+        self.process.signal(signal.SIGSTOP)
+        burst = "".join(f"address add 127.{a}.{b}.2/32 dev lo\n" for a in range(1, 21) for b in range(100))
+        self.namespace.run("ip", "-batch", self.namespace.net.file("burst", burst))
+        yield
+        self.process.signal(signal.SIGCONT)
 
     def end(self):
         """Ends it in order; its last words."""

@@ -10,6 +10,7 @@
 //   join SEED [stepped-back]
 //   post SEED TARGET BODY      a proved request with any body (the rest of the line)
 //   replay                     the bytes of the last request, over a new connection
+//   key SEED                   the key made from SEED, both halves: for a tunnel of its own
 //
 // Each line is answered by one JSON object on standard output.
 #include <netdb.h>
@@ -100,6 +101,12 @@ public:
         }
         if (verb == "replay") return replay();
         const Node node = TRY(node_of(word(1)));
+        if (verb == "key") {
+            Json json{Json::Object{}};
+            json.set("private_key", to_base64(node.key.view()));
+            json.set("public_key", node.public_key.base64());
+            return json;
+        }
         if (!m_connection) TRY(connect());
         NodeRequest body{.hostname = "client-" + std::string(word(1)),
                          .boot_id = std::string(32, 'b'),
@@ -243,7 +250,8 @@ Result<Client> make_client(char** argv) {
     TRY(crypto::initialise());
     const auto endpoint = Endpoint::parse(argv[1]);
     if (!endpoint) return fail(ErrorCode::InvalidArgument, "no endpoint");
-    return Client(*endpoint, argv[3], TRY(gateway::load_certificates(argv[2])));
+    auto anchors = TRY(gateway::load_certificates(argv[2]));
+    return Client(*endpoint, argv[3], std::move(anchors));
 }
 
 }  // namespace

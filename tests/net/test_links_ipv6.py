@@ -54,6 +54,18 @@ def test_a_link_that_was_up_before_still_gives_its_resolvers():
         assert link["resolvers"] == RESOLVERS, link
 
 
+def test_a_lost_advertisement_is_asked_for_again():
+    """After a burst of events the node would never learn its resolvers: the kernel tells them once."""
+    with Net() as net:
+        node, router = lan(net)
+        probe = LinksProbe(node)
+        probe.trouble("no DHCP answer")
+        with probe.losing_events():
+            dhcp_servers.radvd(router, "lan0", RDNSS)
+            node.until(lambda: any(node.ip("-6", "address", "show", "dev", "eth0", "scope", "global", "-tentative")))
+        assert probe.usable(whole)["resolvers"] == RESOLVERS
+
+
 def test_both_families_are_told_of_one_link():
     """The resolvers of one family would be thrown away, and with them half of the ways to the gateway."""
     with Net() as net:

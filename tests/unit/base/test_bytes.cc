@@ -57,6 +57,8 @@ TEST_CASE("equal in constant time is equal") {
     CHECK_FALSE(equal_in_constant_time(a, Bytes{1, 2, 4}));
     CHECK_FALSE(equal_in_constant_time(a, Bytes{0x81, 2, 3}));
     CHECK_FALSE(equal_in_constant_time(a, Bytes{1, 2}));
+    CHECK_FALSE(equal_in_constant_time(Bytes{1, 2}, a));
+    CHECK_FALSE(equal_in_constant_time({}, a));
     CHECK_FALSE(equal_in_constant_time(a, {}));
     CHECK(equal_in_constant_time({}, {}));
 }

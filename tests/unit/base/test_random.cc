@@ -31,11 +31,11 @@ private:
 // A failing simulation prints its seed: the same seed must show the same failure, for ever.
 TEST_CASE("a seed gives the same numbers everywhere") {
     SeededRandom random(1);
-    ByteArray<16> bytes{};
+    ByteArray<800> bytes{};
     random.fill(bytes);
-    // xoshiro256** seeded by splitmix64(1), little-endian words.
+    // xoshiro256** seeded by splitmix64(1), little-endian words: the first and the hundredth.
     CHECK(ByteReader(bytes).u64() == 0xc510c70f6daff2b3);
-    CHECK(ByteReader(ByteView(bytes).subspan(8)).u64() == 0xea4c364796553b85);
+    CHECK(ByteReader(ByteView(bytes).last(8)).u64() == 0xf90b5ee1abb3fc8f);
     CHECK(SeededRandom(7).below(1000000) == SeededRandom(7).below(1000000));
     CHECK(SeededRandom(7).below(UINT64_MAX) != SeededRandom(8).below(UINT64_MAX));
 }

@@ -42,12 +42,14 @@ TEST_CASE("signer: a key that is not the certificate's is refused") {
     CHECK(wrong.error().what.contains("does not belong to its certificate"));
 }
 
-// Nodes verify P-256 and nothing else.
+// Nodes verify P-256 and nothing else, not even a curve whose points have the same size.
 TEST_CASE("signer: a key of another kind is refused") {
-    OpenSsl<EVP_PKEY> key(EVP_EC_gen("P-384"));
-    const OpenSsl<X509> certificate(X509_new());
-    REQUIRE(X509_set_pubkey(certificate.get(), key.get()) == 1);
-    const auto wrong = make_signer(certificate.get(), std::move(key));
-    REQUIRE(!wrong);
-    CHECK(wrong.error().what.contains("not P-256"));
+    for (const char* curve : {"P-384", "secp256k1"}) {
+        OpenSsl<EVP_PKEY> key(EVP_EC_gen(curve));
+        const OpenSsl<X509> certificate(X509_new());
+        REQUIRE(X509_set_pubkey(certificate.get(), key.get()) == 1);
+        const auto wrong = make_signer(certificate.get(), std::move(key));
+        REQUIRE(!wrong);
+        CHECK_MESSAGE(wrong.error().what.contains("not P-256"), curve);
+    }
 }

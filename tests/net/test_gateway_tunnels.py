@@ -1,0 +1,265 @@
+"""What a gateway does to a real kernel: its interface, its guard, and a peer for each member.
+
+One guest; in it the gateway, and a node in a network namespace of its own.
+
+    gateway (the guest itself)                    node (namespace)
+      fortros0  overlay address, ListenPort 51820   wg0  the key of NODE, endpoint 10.0.0.1:51820
+      uplink    10.0.0.1 ------------------------ 10.0.0.2  lan
+"""
+
+import atexit
+import functools
+import json
+import re
+import tempfile
+
+from lib.gateway import CLIENT, PROGRAM, Site
+from lib.guest import Guest
+
+TIME_LIMIT_S = 300
+HOME = "/etc/fortros"
+TOOLS = "alias ip=/bin/ip ping=/bin/ping"
+NODE, OTHERS = 1, (2, 3)  # seeds
+NO_TIMER_CHECK = "no_timer_check"
+CLIENT_LINE = f"gateway-client 127.0.0.1:443 {HOME}/ca.pem"
+
+SETTINGS = """\
+[Gateway]
+Database=/run/state/gateway.db
+
+[WireGuard]
+Endpoints=10.0.0.1:51820
+"""
+
+
+@functools.cache
+def site():
+    return Site(tempfile.mkdtemp(prefix="gateway."))
+
+
+@functools.cache
+def started():
+    """The guest, and why it is not there if it is not: one attempt is enough for all tests."""
+    files = {f"{HOME}/{file.name}": (file, 0o600) for file in site().home.iterdir() if file.is_file()}
+    files[f"{HOME}/gateway.conf"] = SETTINGS
+    machine = Guest(programs=["wg", "ip", "nft", "ping", PROGRAM, CLIENT], files=files,
+                    modules=["wireguard", "nf_tables", "veth"], command_line=NO_TIMER_CHECK)
+    atexit.register(machine.stop)
+    try:
+        machine.__enter__()
+        start_gateway(machine)
+        set_up_node(machine)
+    except Exception as error:
+        return machine, error
+    return machine, None
+
+
+def guest():
+    machine, error = started()
+    if error:
+        raise RuntimeError(f"the guest is not ready: {error}")
+    return machine
+
+
+def run(command, **options):
+    return guest().run(f"{TOOLS}\n{command}", **options)
+
+
+def start_gateway(machine):
+    machine.run(": >/run/gateway.log; fortros-gateway serve >>/run/gateway.log 2>&1 & echo $! >/run/gateway.pid")
+    machine.wait_until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)")
+    machine.run("grep -q event=serving /run/gateway.log || { cat /run/gateway.log; exit 1; }")
+
+
+def end_gateway(signal):
+    run(f"kill -{signal} $(cat /run/gateway.pid)")
+    guest().wait_until("! kill -0 $(cat /run/gateway.pid) 2>/dev/null")
+
+
+def ensure_gateway():
+    """One that serves, whatever the test before has left."""
+    if run("kill -0 $(cat /run/gateway.pid)", check=False).status != 0:
+        start_gateway(guest())
+
+
+def tell(machine, line):
+    said = machine.run(f"echo '{line}' | {CLIENT_LINE} {site().org.gateway_name}").stdout
+    return json.loads(said)
+
+
+def ask(line):
+    """A node's request; it must be answered with 200."""
+    answer = tell(guest(), line)
+    assert answer.get("status") == 200, answer
+    return answer
+
+
+def set_up_node(machine):
+    """Enrols NODE and gives it its end of the tunnel, which is silent until it is pinged through."""
+    keys = tell(machine, f"key {NODE}")
+    invite = machine.run("fortros-gateway invite create 2>/dev/null").stdout.strip()
+    answer = tell(machine, f"enroll {NODE} {invite}")
+    assert answer.get("status") == 200, answer
+    machine.put("/run/node.key", keys["private_key"], 0o600)
+    machine.run(f"""
+        set -e
+        {TOOLS}
+        ip netns add node
+        ip link add uplink type veth peer name lan netns node
+        ip addr add 10.0.0.1/24 dev uplink
+        ip link set uplink up
+        ip -n node addr add 10.0.0.2/24 dev lan
+        ip -n node link set lan up
+        ip -n node link add wg0 type wireguard
+        ip netns exec node wg set wg0 private-key /run/node.key \
+            peer {site().gateway.wireguard_public} endpoint 10.0.0.1:51820 allowed-ips {site().org.prefix}
+        ip -n node addr add {answer["overlay_address"]}/128 dev wg0 nodad
+        ip -n node link set wg0 up
+        ip -n node route add {site().org.prefix} dev wg0
+    """)
+
+
+@functools.cache
+def node():
+    """Its keys and its overlay address."""
+    return tell(guest(), f"key {NODE}") | ask(f"join {NODE}")
+
+
+@functools.cache
+def gateway_address():
+    return re.search(r"overlay_address=(\S+)", run("cat /run/gateway.log").stdout)[1]
+
+
+def ping_gateway(**options):
+    return run(f"ip netns exec node ping -n -c 1 -W 10 {gateway_address()}", **options).status == 0
+
+
+def peers():
+    """public key → allowed IPs"""
+    lines = run("wg show fortros0 allowed-ips").stdout.splitlines()
+    return dict(line.split("\t") for line in lines)
+
+
+def last_handshake():
+    lines = run("wg show fortros0 latest-handshakes").stdout.splitlines()
+    return int(dict(line.split("\t") for line in lines).get(node()["public_key"], 0))
+
+
+def expect(actual, expected, what):
+    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
+
+
+# --- the interface --------------------------------------------------------------------------------
+
+def test_the_interface_is_the_gateways():
+    """Nodes would meet nobody at the address and the key that they were told."""
+    expect(run("wg show fortros0 public-key").stdout.strip(), site().gateway.wireguard_public, "the key")
+    expect(run("wg show fortros0 listen-port").stdout.strip(), "51820", "the port")
+    assert f"inet6 {gateway_address()}/128" in run("ip -6 address show dev fortros0").stdout
+    routes = run(f"ip -6 route show {site().org.prefix}").stdout
+    assert "dev fortros0" in routes and f"src {gateway_address()}" in routes, routes
+    assert "table inet fortros" in run("nft list ruleset").stdout, "no guard against plaintext packets"
+
+
+def test_a_member_is_a_peer_with_its_own_address_and_no_other():
+    """A node could not reach the gateway, or could speak as another."""
+    expect(peers().get(node()["public_key"]), node()["overlay_address"] + "/128", "its allowed IPs")
+    assert ping_gateway(check=False), run("wg show; cat /run/gateway.log").stdout
+    assert last_handshake() > 0
+
+
+# --- joins and sessions ---------------------------------------------------------------------------
+
+def test_a_join_leaves_a_live_session_alone():
+    """Each boot of a maintainer would make the tunnel blink."""
+    ping_gateway()
+    before = last_handshake()
+    ask(f"join {NODE}")
+    expect(last_handshake(), before, "the newest handshake after a join")
+    ask(f"join {NODE} stepped-back")
+    expect(last_handshake(), 0, "the newest handshake after a join whose clock stepped back")
+    run("ip netns exec node wg set wg0 private-key /run/node.key")  # the node's end of the session is gone, too
+    run("ip -n node link set wg0 down && ip -n node link set wg0 up")
+    run(f"ip -n node route replace {site().org.prefix} dev wg0")
+    assert ping_gateway(check=False)
+
+
+def test_a_clock_that_was_ahead_once_is_forgiven_at_the_join():
+    """A node whose clock was ten years ahead for one boot would be dropped by the kernel for ten years."""
+    key, public = "/run/node.key", site().gateway.wireguard_public
+
+    def forget_session():
+        run(f"""
+            ip netns exec node wg set wg0 peer {public} remove
+            ip netns exec node wg set wg0 private-key {key} peer {public} endpoint 10.0.0.1:51820 \
+                allowed-ips {site().org.prefix}
+        """)
+
+    now = int(run("date +%s").stdout)
+    ask(f"join {NODE} stepped-back")
+    forget_session()
+    run(f"date -s @{now + 3650 * 86400}")
+    assert ping_gateway(check=False), "no tunnel, even with the clock ahead"
+    run(f"date -s @{now + 60}")
+    forget_session()
+    assert not ping_gateway(check=False), "the kernel has taken an old handshake: this test tests nothing"
+    ask(f"join {NODE}")
+    guest().wait_until(f"{TOOLS.replace('alias ', 'true; alias ')}\n/bin/ip netns exec node "
+                       f"/bin/ping -n -c 1 -W 10 {gateway_address()}", timeout_s=60)
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+def test_a_revoked_node_is_cut_off_at_once():
+    """A stolen machine would stay in the overlay until the gateway is restarted."""
+    invite = run("fortros-gateway invite create --uses 2 2>/dev/null").stdout.strip()
+    keys = [ask(f"enroll {seed} {invite}")["public_key"] for seed in OTHERS]
+    assert set(keys) <= set(peers()), peers()
+    run(f"fortros-gateway node revoke {keys[0]}")
+    guest().wait_until(f"! wg show fortros0 peers | grep -qF {keys[0]}", timeout_s=10)
+    assert keys[1] in peers()
+    assert f"revoked" in run("fortros-gateway node list").stdout
+
+
+def test_a_restart_does_not_touch_what_is_right():
+    """Every update of the gateway would interrupt the whole org."""
+    ensure_gateway()
+    ping_gateway()
+    before = run("wg show fortros0 dump").stdout
+    for signal in ("TERM", "KILL"):
+        end_gateway(signal)
+        start_gateway(guest())
+        expect(run("wg show fortros0 dump").stdout.splitlines()[0], before.splitlines()[0], "the interface")
+        expect(last_handshake(), max(int(line.split("\t")[4]) for line in before.splitlines()[1:]),
+               "the newest handshake after a restart")
+        log = run("cat /run/gateway.log").stdout
+        assert "overlay-changed" not in log and "peers-changed" not in log, log
+    assert ping_gateway(check=False)
+
+
+def test_a_restart_mends_what_is_wrong():
+    """What somebody did by hand, or was done while the gateway was down, would stay."""
+    ensure_gateway()
+    end_gateway("TERM")
+    stranger = run("wg genkey | wg pubkey").stdout.strip()
+    invite = run("fortros-gateway invite create 2>/dev/null").stdout.strip()
+    run(f"""
+        wg set fortros0 peer {node()["public_key"]} remove
+        wg set fortros0 peer {stranger} allowed-ips {node()["overlay_address"]}/128
+        ip -6 route del {site().org.prefix} dev fortros0
+    """)
+    start_gateway(guest())
+    expect(peers().get(node()["public_key"]), node()["overlay_address"] + "/128", "the member's allowed IPs")
+    assert stranger not in peers(), "a peer that is no member stayed"
+    assert "dev fortros0" in run(f"ip -6 route show {site().org.prefix}").stdout
+    assert invite
+
+
+def test_a_removed_interface_comes_back():
+    """Somebody who tidies up would end the org, and a restart would be needed to mend it."""
+    ensure_gateway()
+    run("ip link del fortros0")
+    answer = tell(guest(), f"join {NODE}")
+    assert answer.get("status") in (200, 503), answer
+    guest().wait_until("wg show fortros0 peers | grep -qF " + node()["public_key"], timeout_s=20)
+    ask(f"join {NODE}")
