@@ -87,9 +87,9 @@ void Discovery::next_source(Instant now, std::vector<Action>& out) {
             }
             return next_candidate(now, out);
         }
-        const auto& servers =
+        const auto& resolvers =
             source == Source::PublicDns ? m_plan.public_resolvers : m_plan.dhcp_resolvers;
-        if (servers.empty()) {
+        if (resolvers.empty()) {
             out.push_back(GaveUp{
                 source, std::nullopt, {ErrorCode::NotFound, "no resolver of this kind is known"}});
             continue;
@@ -97,7 +97,8 @@ void Discovery::next_source(Instant now, std::vector<Action>& out) {
         m_lookup_source = source;
         m_current_id = m_next_id++;
         m_deadline = now + m_plan.lookup_timeout;
-        out.push_back(Lookup{m_current_id, source, m_plan.gateway_name, servers});
+        out.push_back(Lookup{m_current_id, source, m_plan.gateway_name, m_plan.service, m_plan.port,
+                             resolvers.front()});
         return;
     }
     out.push_back(Exhausted{});
@@ -118,7 +119,7 @@ void Discovery::next_candidate(Instant now, std::vector<Action>& out) {
     out.push_back(Attempt{m_current_id, *m_attempt});
 }
 
-std::vector<Discovery::Action> Discovery::looked_up(Id id, Result<std::vector<IpAddress>> answer,
+std::vector<Discovery::Action> Discovery::looked_up(Id id, Result<std::vector<Endpoint>> answer,
                                                     Instant now) {
     if (!m_lookup_source || id != m_current_id) return {};  // late news of a cancelled look-up
     std::vector<Action> out;
@@ -130,9 +131,9 @@ std::vector<Discovery::Action> Discovery::looked_up(Id id, Result<std::vector<Ip
         out.push_back(GaveUp{
             source, std::nullopt, {ErrorCode::NameNotResolved, "the name has no addresses"}});
     } else {
-        for (const auto& address : *answer)
+        for (const auto& endpoint : *answer)
             if (m_candidates_left.size() < candidates_per_source_limit)
-                m_candidates_left.push_back({{address, m_plan.port}, source});
+                m_candidates_left.push_back({endpoint, source});
     }
     next_candidate(now, out);
     return out;

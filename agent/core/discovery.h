@@ -61,12 +61,20 @@ struct Candidate {
 
 inline constexpr std::size_t candidates_per_source_limit = 16;
 
+// Resolvers that are asked together, in this order, the next when one is silent or broken.
+struct ResolverSet {
+    std::vector<IpAddress> servers{};
+    unsigned ifindex = 0;  // the link that the link-local ones among them are on; 0: none known
+    bool operator==(const ResolverSet&) const = default;
+};
+
 struct DiscoveryPlan {
     SourceSet sources;
     std::vector<Endpoint> cached{};
-    std::vector<IpAddress> public_resolvers{};
-    std::vector<IpAddress> dhcp_resolvers{};
+    std::vector<ResolverSet> public_resolvers{};
+    std::vector<ResolverSet> dhcp_resolvers{};
     std::string gateway_name;
+    std::string service{};  // asked for SRV records beside the name; empty: none
     std::uint16_t port = 443;
     Duration lookup_timeout = 5s;
     Duration attempt_timeout = 5s;
@@ -81,7 +89,9 @@ public:
         Id id;
         Source source;
         std::string name;
-        std::vector<IpAddress> servers;
+        std::string service;
+        std::uint16_t port;  // of the gateways that no SRV record names another for
+        ResolverSet resolvers;
     };
     struct CancelLookup {
         Id id;
@@ -105,7 +115,7 @@ public:
     explicit Discovery(DiscoveryPlan plan, Id first_id = 1);
 
     std::vector<Action> start(Instant now);
-    std::vector<Action> looked_up(Id id, Result<std::vector<IpAddress>> answer, Instant now);
+    std::vector<Action> looked_up(Id id, Result<std::vector<Endpoint>> answer, Instant now);
     std::vector<Action> attempt_failed(Id id, Error error, Instant now);
     // The attempt's TLS handshake ended well: its deadline no longer runs. If it fails later
     // after all (no answer, a bad answer), attempt_failed() goes on with the next candidate.

@@ -1,7 +1,6 @@
 #include "os/resolver.h"
 
 #include <ares.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 
@@ -41,7 +40,10 @@ static std::vector<IpAddress> interleave(const std::vector<IpAddress>& first,
 class NameLookup::Machine {
 public:
     Machine(Loop& loop, const LookupRequest& request, Done done)
-        : m_loop(loop), m_name(request.name), m_done(std::move(done)) {
+        : m_loop(loop),
+          m_name(request.name),
+          m_gateway_port(request.gateway_port),
+          m_done(std::move(done)) {
         if (auto begun = begin(request); !begun) m_failure = std::move(begun.error());
         // What c-ares can tell at once is told from the loop all the same.
         m_timer = m_loop.after(0s, [this] { settle(); });
@@ -72,12 +74,14 @@ private:
 
     // Tells the result if it is there, otherwise arms the timer. The last thing that a turn does.
     void settle();
-    void finish(Result<std::vector<IpAddress>> result);
+    void finish(Result<std::vector<Endpoint>> result);
+    std::vector<Endpoint> found() const;
     Error refusal() const;
     void close();
 
     Loop& m_loop;
     std::string m_name;
+    std::uint16_t m_gateway_port;
     std::string m_servers;  // for messages
     Done m_done;
     unsigned m_ifindex = 0;  // of the link-local servers' link
@@ -98,7 +102,7 @@ struct ServerTexts {
 
 static ServerTexts servers_of(const LookupRequest& request, bool has_link) {
     ServerTexts out;
-    for (const auto& server : request.servers) {
+    for (const auto& server : request.resolvers.servers) {
         if (out.asked.size() == servers_limit) break;
         const bool link_local = !server.is_v4() && server.is_link_local();
         if (is_stand_in(server) || (link_local && !has_link)) continue;
@@ -110,7 +114,7 @@ static ServerTexts servers_of(const LookupRequest& request, bool has_link) {
 }
 
 Status NameLookup::Machine::begin(const LookupRequest& request) {
-    if (!request.link.empty()) m_ifindex = ::if_nametoindex(request.link.c_str());
+    m_ifindex = request.resolvers.ifindex;
     const ServerTexts servers = servers_of(request, m_ifindex != 0);
     if (servers.asked.empty()) return fail(ErrorCode::Unreachable, "no DNS server is known");
     m_servers = join(servers.shown, ", ");
@@ -223,8 +227,7 @@ void NameLookup::Machine::settle() {
     const bool some = m_ipv6.outcome == Outcome::Addresses || m_ipv4.outcome == Outcome::Addresses;
     const Instant now = monotonic_now();
     if (some && !m_grace_ends) m_grace_ends = now + second_family_grace;
-    if (some && (both || now >= *m_grace_ends))
-        return finish(interleave(m_ipv6.addresses, m_ipv4.addresses));
+    if (some && (both || now >= *m_grace_ends)) return finish(found());
     if (both) return finish(std::unexpected(refusal()));
 
     timeval wait{};
@@ -238,7 +241,14 @@ void NameLookup::Machine::settle() {
     });
 }
 
-void NameLookup::Machine::finish(Result<std::vector<IpAddress>> result) {
+std::vector<Endpoint> NameLookup::Machine::found() const {
+    std::vector<Endpoint> endpoints;
+    for (const auto& address : interleave(m_ipv6.addresses, m_ipv4.addresses))
+        endpoints.push_back({address, m_gateway_port});
+    return endpoints;
+}
+
+void NameLookup::Machine::finish(Result<std::vector<Endpoint>> result) {
     close();
     m_timer = {};
     Done done = std::move(m_done);

@@ -11,14 +11,16 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "core/address.h"
+#include "core/discovery.h"
 #include "os/loop.h"
 
 namespace fortros {
 
 struct LookupRequest {
-    std::string name;
-    std::vector<IpAddress> servers;  // asked in this order, the next when one is silent or broken
-    std::string link{};              // interface of the link-local servers among them
+    std::string name;                  // of the gateways
+    std::string service{};             // asked for SRV records beside it; empty: none
+    std::uint16_t gateway_port = 443;  // of the gateways that no SRV record names another for
+    ResolverSet resolvers{};
     std::uint16_t port = 53;
 };
 
@@ -33,7 +35,7 @@ public:
     // IPv6 and IPv4 interleaved (RFC 8305), without those that no gateway can have, at most
     // candidates_per_source_limit. NameNotResolved where a server said no; Timeout or Unreachable
     // where none answered.
-    using Done = std::function<void(Result<std::vector<IpAddress>>)>;
+    using Done = std::function<void(Result<std::vector<Endpoint>>)>;
 
     // `done` is called once, from the loop, never from inside start(), and may destroy the look-up.
     static std::unique_ptr<NameLookup> start(Loop& loop, const LookupRequest& request, Done done);

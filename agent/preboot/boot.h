@@ -105,7 +105,7 @@ struct LinkTrouble {
 };
 struct LookupDone {
     Discovery::Id id;
-    Result<std::vector<IpAddress>> addresses;
+    Result<std::vector<Endpoint>> endpoints;
 };
 struct Authenticated {
     Discovery::Id id;
@@ -219,7 +219,8 @@ private:
     void perform(std::vector<Discovery::Action> actions);
     void give_up(const Discovery::GaveUp& what);
     void round_failed();
-    std::vector<IpAddress> dhcp_resolvers() const;
+    std::vector<ResolverSet> public_resolvers() const;
+    std::vector<ResolverSet> dhcp_resolvers() const;
     std::vector<Endpoint> cached_gateways() const;
 
     // boot_enrolment.cc: stage 6

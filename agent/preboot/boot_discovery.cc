@@ -91,12 +91,16 @@ std::vector<Endpoint> Boot::cached_gateways() const {
     return endpoints;
 }
 
-std::vector<IpAddress> Boot::dhcp_resolvers() const {
-    std::vector<IpAddress> resolvers;
+std::vector<ResolverSet> Boot::public_resolvers() const {
+    if (m_in.settings.public_resolvers.empty()) return {};
+    return {{m_in.settings.public_resolvers}};
+}
+
+std::vector<ResolverSet> Boot::dhcp_resolvers() const {
+    std::vector<ResolverSet> sets;
     for (const auto& link : m_links)
-        for (const auto& resolver : link.resolvers)
-            if (!std::ranges::contains(resolvers, resolver)) resolvers.push_back(resolver);
-    return resolvers;
+        if (!link.resolvers.empty()) sets.push_back({link.resolvers, link.ifindex});
+    return sets;
 }
 
 void Boot::start_round() {
@@ -111,7 +115,7 @@ void Boot::start_round() {
         DiscoveryPlan{
             .sources = m_sources,
             .cached = cached_gateways(),
-            .public_resolvers = m_in.settings.public_resolvers,
+            .public_resolvers = public_resolvers(),
             .dhcp_resolvers = dhcp_resolvers(),
             .gateway_name = m_in.settings.gateway_name,
             .port = m_in.settings.port,
@@ -199,7 +203,7 @@ void Boot::round_failed() {
 
 void Boot::on(LookupDone event) {
     if (m_phase == Phase::Discovering)
-        perform(m_discovery->looked_up(event.id, std::move(event.addresses), m_now.instant));
+        perform(m_discovery->looked_up(event.id, std::move(event.endpoints), m_now.instant));
 }
 
 void Boot::on(AttemptFailed event) {

@@ -98,11 +98,15 @@ void Shell::perform(BringUpLinks&) {
 void Shell::perform(Discovery::Lookup& action) {
     const Discovery::Id id = action.id;
     m_lookups[id] = NameLookup::start(
-        m_parts.loop, {.name = std::move(action.name), .servers = std::move(action.servers)},
-        [&shell = *this, id](Result<std::vector<IpAddress>> addresses) {
+        m_parts.loop,
+        {.name = std::move(action.name),
+         .service = std::move(action.service),
+         .gateway_port = action.port,
+         .resolvers = std::move(action.resolvers)},
+        [&shell = *this, id](Result<std::vector<Endpoint>> endpoints) {
             // Erasing ends this very function object, so nothing of it is used afterwards.
             Shell& self = shell;
-            LookupDone done{id, std::move(addresses)};
+            LookupDone done{id, std::move(endpoints)};
             self.m_lookups.erase(done.id);
             self.post(std::move(done));
         });

@@ -74,7 +74,7 @@ ExitStatus BootWorld::boot() {
 
 void BootWorld::lookup(const Discovery::Lookup& lookup) {
     sources_asked.push_back(lookup.source);
-    for (const auto& server : lookup.servers) {
+    for (const auto& server : lookup.resolvers.servers) {
         const auto known = resolvers.find(server);
         if (known == resolvers.end()) continue;
         const auto id = lookup.id;
@@ -83,7 +83,9 @@ void BootWorld::lookup(const Discovery::Lookup& lookup) {
             [id, addresses = known->second]() -> BootEvent {
                 if (addresses.empty())
                     return LookupDone{id, fail(ErrorCode::NameNotResolved, "no such name")};
-                return LookupDone{id, addresses};
+                std::vector<Endpoint> endpoints;
+                for (const auto& address : addresses) endpoints.push_back({address, 443});
+                return LookupDone{id, std::move(endpoints)};
             },
             id);
         return;

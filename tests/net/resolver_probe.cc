@@ -5,6 +5,8 @@
 //   {"addresses": ["2001:db8::1", "192.0.2.1"], "took_ms": 3}
 //   {"error": "name-not-resolved", "text": "...", "took_ms": 3}
 //   {"cancelled": true, "calls": 0}              with --cancel-after; "calls" are those after it
+#include <net/if.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -28,7 +30,7 @@ static Result<Arguments> parse(const std::vector<std::string>& words) {
     for (; i + 1 < words.size() && words[i].starts_with("--"); i += 2) {
         const auto number = parse_number<std::uint16_t>(words[i + 1]);
         if (words[i] == "--link")
-            out.request.link = words[i + 1];
+            out.request.resolvers.ifindex = ::if_nametoindex(words[i + 1].c_str());
         else if (!number)
             return fail(ErrorCode::InvalidArgument, "no number: " + words[i + 1]);
         else if (words[i] == "--port")
@@ -45,7 +47,7 @@ static Result<Arguments> parse(const std::vector<std::string>& words) {
     for (; i < words.size(); ++i) {
         const auto server = IpAddress::parse(words[i]);
         if (!server) return fail(ErrorCode::InvalidArgument, "no address: " + words[i]);
-        out.request.servers.push_back(*server);
+        out.request.resolvers.servers.push_back(*server);
     }
     return out;
 }
@@ -58,12 +60,12 @@ static Result<Json> run(const std::vector<std::string>& words) {
     std::int64_t calls = 0;
     std::unique_ptr<NameLookup> lookup;
     lookup =
-        NameLookup::start(*loop, arguments.request, [&](Result<std::vector<IpAddress>> answer) {
+        NameLookup::start(*loop, arguments.request, [&](Result<std::vector<Endpoint>> answer) {
             ++calls;
             lookup.reset();  // as the boot does: inside the call
             if (answer) {
                 Json addresses{Json::Array{}};
-                for (const auto& address : *answer) addresses.push(address.text());
+                for (const auto& endpoint : *answer) addresses.push(endpoint.address.text());
                 out.set("addresses", std::move(addresses));
             } else {
                 out.set("error", name_of(answer.error().code));

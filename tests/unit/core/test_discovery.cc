@@ -6,13 +6,13 @@ using namespace fortros;
 
 static const auto cached_1 = *Endpoint::parse("203.0.113.1:443");
 static const auto cached_2 = *Endpoint::parse("203.0.113.2:443");
-static const auto looked_up = *IpAddress::parse("203.0.113.9");
+static const auto looked_up = *Endpoint::parse("203.0.113.9:443");
 
 static DiscoveryPlan plan() {
     return {.sources = SourceSet::all(),
             .cached = {cached_1, cached_2},
-            .public_resolvers = {*IpAddress::parse("9.9.9.9")},
-            .dhcp_resolvers = {*IpAddress::parse("192.0.2.53")},
+            .public_resolvers = {{{*IpAddress::parse("9.9.9.9")}}},
+            .dhcp_resolvers = {{{*IpAddress::parse("192.0.2.53")}}},
             .gateway_name = "gateway.example.org"};
 }
 
@@ -40,7 +40,7 @@ TEST_CASE("candidates and sources are tried in order, the next at once when one 
     CHECK(first<Discovery::Lookup>(actions)->source == Source::PublicDns);
     actions = discovery.looked_up(3, std::vector{looked_up}, now);
     CHECK(first<Discovery::Attempt>(actions)->candidate ==
-          Candidate{{looked_up, 443}, Source::PublicDns});
+          Candidate{looked_up, Source::PublicDns});
     actions = discovery.attempt_failed(4, refused, now);
     CHECK(first<Discovery::Lookup>(actions)->source == Source::DhcpDns);
     actions = discovery.looked_up(5, fail(ErrorCode::NameNotResolved, "no such name"), now);
@@ -81,8 +81,8 @@ TEST_CASE("an endpoint is tried once in a round, whoever names it") {
     discovery.start({});
     discovery.attempt_failed(1, refused, {});
     discovery.attempt_failed(2, refused, {});
-    auto actions = discovery.looked_up(3, std::vector{cached_1.address, looked_up}, {});
-    CHECK(first<Discovery::Attempt>(actions)->candidate.endpoint.address == looked_up);
+    auto actions = discovery.looked_up(3, std::vector{cached_1, looked_up}, {});
+    CHECK(first<Discovery::Attempt>(actions)->candidate.endpoint == looked_up);
     discovery.attempt_failed(4, refused, {});
     actions = discovery.looked_up(5, std::vector{looked_up}, {});
     CHECK(!first<Discovery::Attempt>(actions));
@@ -104,8 +104,8 @@ TEST_CASE("an answer is cut to its bound") {
     dns_only.sources = SourceSet::only(Source::PublicDns);
     Discovery discovery(dns_only);
     discovery.start({});
-    std::vector<IpAddress> addresses;
-    for (std::uint8_t i = 1; i <= 60; ++i) addresses.push_back(IpAddress::v4({203, 0, 113, i}));
+    std::vector<Endpoint> addresses;
+    for (std::uint8_t i = 1; i <= 60; ++i) addresses.push_back({IpAddress::v4({203, 0, 113, i}), 443});
     auto actions = discovery.looked_up(1, addresses, {});
     std::size_t attempts = 0;
     for (Discovery::Id id = 2; first<Discovery::Attempt>(actions); ++id, ++attempts)
