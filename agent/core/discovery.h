@@ -1,10 +1,15 @@
-// Discovery: which sources may name a gateway, in which order they are asked, and which candidate
-// is tried when. A pure machine: it says what to look up and where to connect, and is told what
-// came of it. It never trusts an answer; only authentication ends it.
+// Discovery: which sources may name a gateway, when each is asked, and which candidate is tried when.
+// A pure machine: it says what to look up and where to connect, and is told what came of it. It never
+// trusts an answer; only authentication ends it.
 //
-//   sources in order ── lookup ──▶ candidates ── attempt ──▶ authenticated ─▶ done
-//         ▲                │ failed, deadline        │ failed, deadline
-//         └────────────────┴───── next source ◀──────┘      none left ─▶ exhausted
+//   cached ─────────────────────────▶┐
+//   public-dns ─ head start, look-up ▶├─ candidates, families in turn ─ stagger ─▶ attempts ─┐
+//   dhcp-dns ─── head start, look-up ▶┘        ▲ the next at once when one fails ◀────────────┤
+//                                              └ the first to authenticate ends all the others ┘
+//
+// A source that has nothing left hands its turn to the next at once; one that is only slow does when
+// its head start is over. What is cancelled because another authenticated is taken up again if that
+// one turns out to be of no use. With race = false everything is done one after the other.
 #pragma once
 
 #include <cstdint>
@@ -76,9 +81,17 @@ struct DiscoveryPlan {
     std::string gateway_name;
     std::string service{};  // asked for SRV records beside the name; empty: none
     std::uint16_t port = 443;
+    bool race = true;
+    Duration head_start = 500ms;  // of each source before the next
     Duration lookup_timeout = 5s;
     Duration attempt_timeout = 5s;
 };
+
+// Between two resolvers of a source, as long as none has named a candidate.
+inline constexpr Duration lookup_stagger = 100ms;
+// Between two attempts (RFC 8305 section 5 recommends 250 ms, and allows from 100 ms).
+inline constexpr Duration attempt_stagger = 200ms;
+inline constexpr std::size_t attempts_at_once = 6;
 
 class Discovery {
 public:
@@ -103,8 +116,9 @@ public:
     struct CancelAttempt {
         Id id;
     };
-    // A source or a candidate is given up; for the log.
+    // A source (id 0), one of its look-ups or a candidate is given up; for the log.
     struct GaveUp {
+        Id id;
         Source source;
         std::optional<Endpoint> endpoint;
         Error error;
@@ -112,15 +126,21 @@ public:
     struct Exhausted {};
     using Action = std::variant<Lookup, CancelLookup, Attempt, CancelAttempt, GaveUp, Exhausted>;
 
+    // Ids are given from `first_id`, so that those of an earlier round are never taken for new ones.
     explicit Discovery(DiscoveryPlan plan, Id first_id = 1);
 
     std::vector<Action> start(Instant now);
+    // News of an id that is not under way any more are ignored by all of these.
     std::vector<Action> looked_up(Id id, Result<std::vector<Endpoint>> answer, Instant now);
+    // Somebody took the connection: that earns its source another head start before the next.
+    std::vector<Action> attempt_connected(Id id, Instant now);
     std::vector<Action> attempt_failed(Id id, Error error, Instant now);
-    // The attempt's TLS handshake ended well: its deadline no longer runs. If it fails later
-    // after all (no answer, a bad answer), attempt_failed() goes on with the next candidate.
-    void attempt_authenticated(Id id);
-    // Ends whatever is overdue.
+    // The attempt has won: everything else is cancelled, and no deadline runs. If it comes to nothing
+    // after all (no answer, a bad answer), attempt_failed() goes on where the race was.
+    std::vector<Action> attempt_authenticated(Id id);
+    // The attempt went well and is not needed: the race goes on without a word about it.
+    std::vector<Action> set_aside(Id id, Instant now);
+    // Ends what is overdue and begins what is due.
     std::vector<Action> tick(Instant now);
     std::optional<Instant> deadline() const { return m_deadline; }
 
@@ -128,18 +148,57 @@ public:
     Id next_id() const { return m_next_id; }
 
 private:
-    void next_source(Instant now, std::vector<Action>& out);
-    void next_candidate(Instant now, std::vector<Action>& out);
+    // A source whose turn has come or will come, in the order of preference.
+    struct Run {
+        Source source;
+        bool started = false;
+        std::vector<ResolverSet> resolvers{};  // not asked yet
+        std::vector<Endpoint> candidates{};    // not tried yet
+        unsigned attempts = 0;                 // begun
+        std::optional<Family> last_family{};   // of the latest
+        Instant next_lookup{};
+    };
+    struct RunningLookup {
+        Id id;
+        Source source;
+        ResolverSet resolvers;
+        Instant deadline;
+    };
+    struct RunningAttempt {
+        Id id;
+        Candidate candidate;
+        Instant deadline;
+    };
+
+    std::vector<Action> advance(Instant now);
+    void end_overdue(Instant now);
+    void start_sources(Instant now);
+    void start_lookups(Run& run, Instant now);
+    void start_attempts(Instant now);
+    void start(Run& run, Instant now);
+    void take_in(Run& run, const std::vector<Endpoint>& endpoints);
+    Candidate take_candidate();  // there must be one
+    Run& run_of(Source source);
+    bool has_work(const Run& run) const;
+    bool is_asking(const Run& run) const;
+    bool is_trying(const Run& run) const;
+    void give_up(Id id, Source source, std::optional<Endpoint> endpoint, Error error);
+    // Takes an attempt out; absent when there is none by this id.
+    std::optional<RunningAttempt> remove_attempt(Id id);
+    void wake(Instant at);
 
     DiscoveryPlan m_plan;
-    std::vector<Source> m_sources_left;
-    std::vector<Candidate> m_candidates_left;
+    std::vector<Run> m_runs;
+    std::vector<RunningLookup> m_lookups;
+    std::vector<RunningAttempt> m_attempts;
+    std::optional<RunningAttempt> m_winner;
     std::vector<Endpoint> m_tried;  // no endpoint is tried twice, however many sources name it
-    std::optional<Source> m_lookup_source;
-    std::optional<Candidate> m_attempt;
+    Instant m_next_source{};
+    Instant m_next_attempt{};
+    bool m_exhausted = false;
     Id m_next_id;
-    Id m_current_id = 0;
     std::optional<Instant> m_deadline;
+    std::vector<Action> m_out;  // of the call that is going on
 };
 
 }  // namespace fortros

@@ -15,6 +15,7 @@ namespace {
 // one that was assigned and emptied does not.
 struct Draft : Settings {
     std::optional<std::vector<Source>> some_sources{};
+    std::optional<std::vector<Source>> some_sources_enrolled{};
     std::optional<std::vector<std::string>> some_interfaces{};
     std::optional<std::vector<IpAddress>> some_public_resolvers{};
     std::vector<std::string> gateway_texts{};  // their default port may come later in the file
@@ -171,6 +172,9 @@ static constexpr IniKey<Draft> keys[] = {
     {"Organisation", "Gateways", append_setting<&Draft::gateway_texts, parse_gateway>},
     {"Organisation", "Prefix", assign_setting<&Draft::prefix, parse_prefix>},
     {"Discovery", "Sources", append_setting<&Draft::some_sources, parse_source>},
+    {"Discovery", "AfterEnrollment", append_setting<&Draft::some_sources_enrolled, parse_source>},
+    {"Discovery", "Race", assign_setting<&Draft::race, boolean_setting>},
+    {"Discovery", "HeadStart", assign_setting<&Draft::head_start, parse_timeout_or_none>},
     {"Discovery", "Port", assign_setting<&Draft::port, parse_port>},
     {"Discovery", "PublicResolvers", append_setting<&Draft::some_public_resolvers, parse_resolver>},
     {"Discovery", "LookupTimeout", assign_setting<&Draft::lookup_timeout, parse_timeout>},
@@ -188,10 +192,12 @@ static constexpr IniKey<Draft> keys[] = {
     {"WireGuard", "MTU", assign_setting<&Draft::mtu, parse_mtu>},
     {"WireGuard", "HandshakeTimeout",
      assign_setting<&Draft::handshake_timeout, parse_timeout_or_none>},
+    {"WireGuard", "FastStart", assign_setting<&Draft::fast_start, boolean_setting>},
     {"WireGuard", "Guard", assign_setting<&Draft::guard, parse_guard>},
     {"Clock", "BuildTime", assign_setting<&Draft::build_time, parse_time>},
     {"Clock", "RtcWindow", assign_setting<&Draft::rtc_window, parse_days>},
     {"Failure", "TotalTimeout", assign_setting<&Draft::total_timeout, parse_boot_timeout>},
+    {"Failure", "ApprovalTimeout", assign_setting<&Draft::approval_timeout, parse_boot_timeout>},
     {"Failure", "RetryMin", assign_setting<&Draft::retry_min, parse_timeout>},
     {"Failure", "RetryMax", assign_setting<&Draft::retry_max, parse_timeout>},
     {"Failure", "OnFailure", assign_setting<&Draft::on_failure, parse_on_failure>},
@@ -207,6 +213,7 @@ static void fill_in(Draft& draft) {
     for (const auto& text : draft.gateway_texts)
         if (auto endpoint = Endpoint::parse(text, draft.port)) draft.gateways.push_back(*endpoint);
     if (draft.some_sources) draft.sources = set_of(*draft.some_sources);
+    if (draft.some_sources_enrolled) draft.sources_enrolled = set_of(*draft.some_sources_enrolled);
     if (draft.some_interfaces) draft.interfaces = std::move(*draft.some_interfaces);
     draft.public_resolvers = draft.some_public_resolvers.value_or(default_public_resolvers());
 }
@@ -239,6 +246,9 @@ static Status check_discovery(const Settings& settings) {
     };
     const SourceSet sources = settings.sources;
     if (sources.empty()) return bad("no source is left, so no gateway can be found");
+    if (settings.sources_enrolled && (sources & *settings.sources_enrolled).empty())
+        return fail(ErrorCode::InvalidSettings,
+                    "[Discovery] AfterEnrollment=: leaves no source of Sources=");
     if (sources.has(Source::PublicDns) && settings.public_resolvers.empty())
         return bad("public-dns needs PublicResolvers=");
     if (sources == SourceSet::only(Source::Cached) && settings.gateways.empty() &&

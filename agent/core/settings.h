@@ -41,11 +41,14 @@ struct Settings {
     std::optional<OrgPrefix> prefix{};  // Prefix=, when pinned
 
     // [Discovery]
-    SourceSet sources = SourceSet::all();       // Sources=
-    std::uint16_t port = 443;                   // Port=
-    std::vector<IpAddress> public_resolvers{};  // PublicResolvers=, default Quad9 and Cloudflare
-    Duration lookup_timeout = 5s;               // LookupTimeout=
-    Duration attempt_timeout = 5s;              // AttemptTimeout=
+    SourceSet sources = SourceSet::all();         // Sources=
+    std::optional<SourceSet> sources_enrolled{};  // AfterEnrollment=; absent: all of Sources=
+    bool race = true;                             // Race=
+    Duration head_start = 500ms;                  // HeadStart=
+    std::uint16_t port = 443;                     // Port=
+    std::vector<IpAddress> public_resolvers{};    // PublicResolvers=, default Quad9 and Cloudflare
+    Duration lookup_timeout = 5s;                 // LookupTimeout=
+    Duration attempt_timeout = 5s;                // AttemptTimeout=
 
     // [Network]
     LinkMode link_mode = LinkMode::Auto;                          // Mode=
@@ -65,6 +68,7 @@ struct Settings {
     std::uint16_t listen_port = 0;          // ListenPort=, of fortros0; 0: the kernel's choice
     std::uint32_t mtu = 1420;               // MTU=
     Duration handshake_timeout = 10s;       // HandshakeTimeout=; 0: do not wait
+    bool fast_start = true;                 // FastStart=
     GuardMode guard = GuardMode::Nftables;  // Guard=
 
     // [Clock]
@@ -73,6 +77,7 @@ struct Settings {
 
     // [Failure]
     Duration total_timeout = 2min;           // TotalTimeout=
+    Duration approval_timeout = 30min;       // ApprovalTimeout=
     Duration retry_min = 1s;                 // RetryMin=
     Duration retry_max = 15s;                // RetryMax=
     OnFailure on_failure = OnFailure::Exit;  // OnFailure=

@@ -171,8 +171,8 @@ void TlsConnection::Machine::turn() {
 
 void TlsConnection::Machine::connected() {
     if (auto done = finish_connecting(m_socket); !done) return fail(std::move(done.error()));
-    m_phase = Phase::Handshaking;
-    handshake();
+    m_phase = Phase::Handshaking;  // in the next turn: the socket is still writable
+    m_handler.connected();
 }
 
 // --- the handshake ---

@@ -2,8 +2,8 @@
 // pinned anchors and nothing else. It resolves no names, keeps no session and has no deadline of
 // its own: its owner cancels it by destroying it.
 //
-//   connect ─▶ handshake ─▶ authenticated() ── send() ─▶ answered()
-//      └───────────┴──────────────┴──────────────┴─────▶ failed()
+//   connect ─▶ connected() ─▶ handshake ─▶ authenticated() ── send() ─▶ answered()
+//      └────────────┴─────────────┴──────────────┴──────────────┴─────▶ failed()
 //
 // failed() and answered() are the last that a connection says, and exactly one of them comes.
 #pragma once
@@ -38,6 +38,8 @@ public:
     TlsHandler(const TlsHandler&) = delete;
     TlsHandler& operator=(const TlsHandler&) = delete;
 
+    // Somebody took the TCP connection.
+    virtual void connected() {}
     virtual void authenticated(GatewayIdentity identity) = 0;
     virtual void answered(HttpAnswer answer) = 0;
     // Unreachable: no connection, or closed. Untrusted: somebody is there who is not the gateway,

@@ -39,15 +39,20 @@ std::vector<BootAction> Boot::step(BootEvent event, Now now) {
 
 std::optional<Instant> Boot::deadline() const {
     if (m_phase == Phase::Done) return std::nullopt;
-    Instant next = m_started + m_in.settings.total_timeout;
+    Instant next = budget_end();
     if (m_phase_deadline) next = std::min(next, *m_phase_deadline);
     if (m_phase == Phase::Discovering && m_discovery && m_discovery->deadline())
         next = std::min(next, *m_discovery->deadline());
     return next;
 }
 
+// An administrator takes longer than a network.
+Instant Boot::budget_end() const {
+    return m_approval_deadline.value_or(m_started + m_in.settings.total_timeout);
+}
+
 void Boot::on(Tick) {
-    if (m_now.instant >= m_started + m_in.settings.total_timeout) {
+    if (m_now.instant >= budget_end()) {
         if (m_phase == Phase::Links)
             return finish(ExitStatus::NoLink, "no link came up: " + m_link_trouble);
         if (m_phase == Phase::Handshaking) return hand_off();
@@ -111,6 +116,11 @@ NodeState Boot::state_to_remember() const {
     state.enrolled = true;
     state.revoked = false;
     state.prefix = m_joined->answer.prefix;
+    // Only ever narrower: an image that says nothing of it does not take it back.
+    if (m_in.settings.sources_enrolled) {
+        const auto both = *m_in.settings.sources_enrolled & state.policy.value_or(SourceSet::all());
+        if (!both.empty()) state.policy = both;
+    }
     const Endpoint& proved = m_conversation->candidate.endpoint;
     std::erase(state.gateways, proved);
     state.gateways.insert(state.gateways.begin(), proved);

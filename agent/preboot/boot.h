@@ -107,6 +107,9 @@ struct LookupDone {
     Discovery::Id id;
     Result<std::vector<Endpoint>> endpoints;
 };
+struct Connected {
+    Discovery::Id id;
+};
 struct Authenticated {
     Discovery::Id id;
     GatewayIdentity gateway;
@@ -135,8 +138,8 @@ struct HandOffWritten {
 // The machine's deadline has come.
 struct Tick {};
 
-using BootEvent = std::variant<LinkUsable, LinkLost, LinkTrouble, LookupDone, Authenticated,
-                               AttemptFailed, Answered, KeyStored, OverlayApplied,
+using BootEvent = std::variant<LinkUsable, LinkLost, LinkTrouble, LookupDone, Connected,
+                               Authenticated, AttemptFailed, Answered, KeyStored, OverlayApplied,
                                HandshakeAnswered, StateSaved, HandOffWritten, Tick>;
 
 // --- what main has read before the machine starts ---
@@ -203,6 +206,7 @@ private:
     void on(LinkLost event);
     void on(LinkTrouble event);
     void on(LookupDone event);
+    void on(Connected event);
     void on(Authenticated event);
     void on(AttemptFailed event);
     void on(Answered event);
@@ -214,6 +218,7 @@ private:
     void on(Tick event);
 
     // boot_discovery.cc: stages 3 to 5
+    bool is_provisioned() const;
     bool check_policy();
     void start_round();
     void perform(std::vector<Discovery::Action> actions);
@@ -237,6 +242,7 @@ private:
 
     // boot.cc: stages 7 to 9
     void hand_off();
+    Instant budget_end() const;
     void finish(ExitStatus status, std::string why);
     NodeState state_to_remember() const;
     HandOff make_hand_off() const;
@@ -269,7 +275,8 @@ private:
     std::vector<std::pair<Discovery::Id, Instant>> m_attempts;  // when each began
     unsigned m_rounds = 0;
     Duration m_retry_after{};  // the longest that a gateway asked for in this round
-    bool m_refused = false;    // a gateway that proved itself said no in this round
+    std::optional<Instant> m_approval_deadline;  // while an administrator is waited for
+    bool m_refused = false;  // a gateway that proved itself said no in this round
     ExitStatus m_cause = ExitStatus::NoGateway;  // the most telling failure so far
     std::string m_cause_text = "no gateway authenticated itself in time";
 

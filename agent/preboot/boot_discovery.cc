@@ -7,6 +7,9 @@
 
 namespace fortros {
 
+// A key whose state does not say that its enrolment is only begun.
+bool Boot::is_provisioned() const { return m_in.key && (!m_in.state || m_in.state->enrolled); }
+
 // What a node may use follows from the image's file, from what it remembers, and from nothing else.
 // A key whose state is gone gets the narrowest policy: an attacker who can delete a variable must
 // not be able to widen what the node asks of the network.
@@ -33,6 +36,8 @@ bool Boot::check_policy() {
             warn("policy-lost", m_cause_text);
         }
     }
+    if (is_provisioned() && m_in.settings.sources_enrolled)
+        m_sources = m_sources & *m_in.settings.sources_enrolled;
     if (m_in.state && m_in.state->policy) m_sources = m_sources & *m_in.state->policy;
     if (m_in.state && m_in.state->revoked)
         warn("revoked", "a gateway has revoked this node before; asking again");
@@ -91,15 +96,23 @@ std::vector<Endpoint> Boot::cached_gateways() const {
     return endpoints;
 }
 
+// Each resolver is asked for itself, so that a silent one costs no more than its head start.
+static void add_each(std::vector<ResolverSet>& sets, const std::vector<IpAddress>& resolvers,
+                     unsigned ifindex) {
+    for (const auto& resolver : resolvers)
+        if (ResolverSet set{{resolver}, ifindex}; !std::ranges::contains(sets, set))
+            sets.push_back(std::move(set));
+}
+
 std::vector<ResolverSet> Boot::public_resolvers() const {
-    if (m_in.settings.public_resolvers.empty()) return {};
-    return {{m_in.settings.public_resolvers}};
+    std::vector<ResolverSet> sets;
+    add_each(sets, m_in.settings.public_resolvers, 0);
+    return sets;
 }
 
 std::vector<ResolverSet> Boot::dhcp_resolvers() const {
     std::vector<ResolverSet> sets;
-    for (const auto& link : m_links)
-        if (!link.resolvers.empty()) sets.push_back({link.resolvers, link.ifindex});
+    for (const auto& link : m_links) add_each(sets, link.resolvers, link.ifindex);
     return sets;
 }
 
@@ -118,7 +131,10 @@ void Boot::start_round() {
             .public_resolvers = public_resolvers(),
             .dhcp_resolvers = dhcp_resolvers(),
             .gateway_name = m_in.settings.gateway_name,
+            .service = "_fortros-gateway._tcp." + m_in.settings.domain,
             .port = m_in.settings.port,
+            .race = m_in.settings.race,
+            .head_start = m_in.settings.head_start,
             .lookup_timeout = m_in.settings.lookup_timeout,
             .attempt_timeout = m_in.settings.attempt_timeout,
         },
@@ -206,6 +222,11 @@ void Boot::on(LookupDone event) {
         perform(m_discovery->looked_up(event.id, std::move(event.endpoints), m_now.instant));
 }
 
+void Boot::on(Connected event) {
+    if (m_phase == Phase::Discovering)
+        perform(m_discovery->attempt_connected(event.id, m_now.instant));
+}
+
 void Boot::on(AttemptFailed event) {
     if (m_conversation && event.id == m_conversation->id && m_phase == Phase::Enrolling)
         return conversation_failed(std::move(event.error));
@@ -219,7 +240,7 @@ void Boot::on(Authenticated event) {
     if (m_phase != Phase::Discovering) return emit(Disconnect{event.id});
     const auto candidate = m_discovery->candidate_of(event.id);
     if (!candidate) return emit(Disconnect{event.id});
-    m_discovery->attempt_authenticated(event.id);
+    perform(m_discovery->attempt_authenticated(event.id));
     const auto attempt =
         std::ranges::find(m_attempts, event.id, &decltype(m_attempts)::value_type::first);
     const Instant began = attempt->second;

@@ -125,6 +125,8 @@ void Boot::not_yet(const NotYet& answer) {
         m_retry_after =
             std::max<Duration>(m_retry_after, std::chrono::seconds{*answer.retry_after_seconds});
     if (waiting) {
+        if (!m_approval_deadline)
+            m_approval_deadline = m_now.instant + m_in.settings.approval_timeout;
         m_cause = ExitStatus::ApprovalPending;
         m_cause_text = "waiting for an administrator to approve " + m_public_key->base64();
     }

@@ -11,6 +11,7 @@ class Shell::Connection final : public TlsHandler {
 public:
     Connection(Shell& shell, Discovery::Id id) : m_shell(shell), m_id(id) {}
 
+    void connected() override { m_shell.post(Connected{m_id}); }
     void authenticated(GatewayIdentity identity) override {
         m_shell.post(Authenticated{m_id, std::move(identity)});
     }
@@ -97,19 +98,19 @@ void Shell::perform(BringUpLinks&) {
 
 void Shell::perform(Discovery::Lookup& action) {
     const Discovery::Id id = action.id;
-    m_lookups[id] = NameLookup::start(
-        m_parts.loop,
-        {.name = std::move(action.name),
-         .service = std::move(action.service),
-         .gateway_port = action.port,
-         .resolvers = std::move(action.resolvers)},
-        [&shell = *this, id](Result<std::vector<Endpoint>> endpoints) {
-            // Erasing ends this very function object, so nothing of it is used afterwards.
-            Shell& self = shell;
-            LookupDone done{id, std::move(endpoints)};
-            self.m_lookups.erase(done.id);
-            self.post(std::move(done));
-        });
+    m_lookups[id] =
+        NameLookup::start(m_parts.loop,
+                          {.name = std::move(action.name),
+                           .service = std::move(action.service),
+                           .gateway_port = action.port,
+                           .resolvers = std::move(action.resolvers)},
+                          [&shell = *this, id](Result<std::vector<Endpoint>> endpoints) {
+                              // Erasing ends this very function object, so nothing of it is used afterwards.
+                              Shell& self = shell;
+                              LookupDone done{id, std::move(endpoints)};
+                              self.m_lookups.erase(done.id);
+                              self.post(std::move(done));
+                          });
 }
 
 void Shell::perform(Discovery::CancelLookup& action) { m_lookups.erase(action.id); }

@@ -104,6 +104,7 @@ void BootWorld::connect(Discovery::Id id, const Endpoint& endpoint) {
                 return AttemptFailed{id, Error{ErrorCode::Unreachable, "connection refused"}};
             },
             id);
+    after(round_trip, [id]() -> BootEvent { return Connected{id}; }, id);
     if (host == Host::Rogue)
         return after(
             2 * round_trip,

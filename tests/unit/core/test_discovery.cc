@@ -2,113 +2,399 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 using namespace fortros;
 
 static const auto cached_1 = *Endpoint::parse("203.0.113.1:443");
 static const auto cached_2 = *Endpoint::parse("203.0.113.2:443");
-static const auto looked_up = *Endpoint::parse("203.0.113.9:443");
+static const auto named = *Endpoint::parse("203.0.113.9:443");
+static const auto named_v6 = *Endpoint::parse("[2001:db8::9]:443");
+static const Error refused{ErrorCode::Unreachable, "connection refused"};
+
+static ResolverSet resolver(const char* address) { return {{*IpAddress::parse(address)}}; }
 
 static DiscoveryPlan plan() {
     return {.sources = SourceSet::all(),
             .cached = {cached_1, cached_2},
-            .public_resolvers = {{{*IpAddress::parse("9.9.9.9")}}},
-            .dhcp_resolvers = {{{*IpAddress::parse("192.0.2.53")}}},
-            .gateway_name = "gateway.example.org"};
+            .public_resolvers = {resolver("9.9.9.9"), resolver("1.1.1.1")},
+            .dhcp_resolvers = {resolver("192.0.2.53")},
+            .gateway_name = "gateway.example.org",
+            .service = "_fortros-gateway._tcp.example.org"};
 }
 
-template <typename T>
-static const T* first(const std::vector<Discovery::Action>& actions) {
-    for (const auto& action : actions)
-        if (const auto* found = std::get_if<T>(&action)) return found;
-    return nullptr;
+static DiscoveryPlan plan_of(SourceSet sources) {
+    auto some = plan();
+    some.sources = sources;
+    return some;
 }
 
-static const Error refused{ErrorCode::Unreachable, "connection refused"};
+static DiscoveryPlan one_after_the_other() {
+    auto ordered = plan();
+    ordered.race = false;
+    return ordered;
+}
+
+// What a machine has said in one call, by kind.
+struct Said {
+    std::vector<Discovery::Lookup> lookups{};
+    std::vector<Discovery::Attempt> attempts{};
+    std::vector<Discovery::GaveUp> given_up{};
+    std::vector<Discovery::Id> cancelled{};
+    bool exhausted = false;
+    std::size_t size = 0;
+
+    Said(const std::vector<Discovery::Action>& actions) : size(actions.size()) {
+        for (const auto& action : actions) {
+            if (const auto* lookup = std::get_if<Discovery::Lookup>(&action))
+                lookups.push_back(*lookup);
+            if (const auto* attempt = std::get_if<Discovery::Attempt>(&action))
+                attempts.push_back(*attempt);
+            if (const auto* gave_up = std::get_if<Discovery::GaveUp>(&action))
+                given_up.push_back(*gave_up);
+            if (const auto* cancel = std::get_if<Discovery::CancelLookup>(&action))
+                cancelled.push_back(cancel->id);
+            if (const auto* cancel = std::get_if<Discovery::CancelAttempt>(&action))
+                cancelled.push_back(cancel->id);
+            exhausted = exhausted || std::holds_alternative<Discovery::Exhausted>(action);
+        }
+    }
+    // The only one of its kind.
+    const Discovery::Lookup& lookup() const {
+        REQUIRE(lookups.size() == 1);
+        return lookups[0];
+    }
+    const Discovery::Attempt& attempt() const {
+        REQUIRE(attempts.size() == 1);
+        return attempts[0];
+    }
+};
+
+// A machine with a clock that jumps from deadline to deadline.
+struct Race {
+    Discovery discovery;
+    Instant now{};
+
+    explicit Race(DiscoveryPlan plan) : discovery(std::move(plan)) {}
+
+    Said start() { return discovery.start(now); }
+    Said fail(Discovery::Id id) { return discovery.attempt_failed(id, refused, now); }
+    Said answer(Discovery::Id id, std::vector<Endpoint> endpoints) {
+        return discovery.looked_up(id, std::move(endpoints), now);
+    }
+    Said no_answer(Discovery::Id id) {
+        return discovery.looked_up(id, fortros::fail(ErrorCode::NameNotResolved, "no such name"),
+                                   now);
+    }
+    Said next() {
+        REQUIRE(discovery.deadline());
+        now = *discovery.deadline();
+        return discovery.tick(now);
+    }
+    // Until a call says something.
+    Said next_news() {
+        Said said = next();
+        while (said.size == 0) said = next();
+        return said;
+    }
+    Duration passed() const { return now - Instant{}; }
+};
+
+TEST_SUITE_BEGIN("discovery");
+
+// --- one after the other ---------------------------------------------------------------------------
 
 // The order is the policy: what is nearest and quietest first.
-TEST_CASE("candidates and sources are tried in order, the next at once when one fails") {
-    Discovery discovery(plan());
-    Instant now{};
-    auto actions = discovery.start(now);
-    REQUIRE(first<Discovery::Attempt>(actions));
-    CHECK(first<Discovery::Attempt>(actions)->candidate.endpoint == cached_1);
-    actions = discovery.attempt_failed(1, refused, now);
-    CHECK(first<Discovery::GaveUp>(actions)->endpoint == cached_1);
-    CHECK(first<Discovery::Attempt>(actions)->candidate.endpoint == cached_2);
-    actions = discovery.attempt_failed(2, refused, now);
-    REQUIRE(first<Discovery::Lookup>(actions));
-    CHECK(first<Discovery::Lookup>(actions)->source == Source::PublicDns);
-    actions = discovery.looked_up(3, std::vector{looked_up}, now);
-    CHECK(first<Discovery::Attempt>(actions)->candidate ==
-          Candidate{looked_up, Source::PublicDns});
-    actions = discovery.attempt_failed(4, refused, now);
-    CHECK(first<Discovery::Lookup>(actions)->source == Source::DhcpDns);
-    actions = discovery.looked_up(5, fail(ErrorCode::NameNotResolved, "no such name"), now);
-    CHECK(first<Discovery::Exhausted>(actions));
+TEST_CASE("without a race each is begun when all before it have failed") {
+    Race race(one_after_the_other());
+    CHECK(race.start().attempt().candidate.endpoint == cached_1);
+    auto said = race.fail(1);
+    CHECK(said.given_up.at(0).endpoint == cached_1);
+    CHECK(said.attempt().candidate.endpoint == cached_2);
+    said = race.fail(2);
+    CHECK(said.lookup().source == Source::PublicDns);
+    CHECK(said.lookup().resolvers == resolver("9.9.9.9"));
+    said = race.answer(3, {named, named_v6});
+    CHECK(said.attempt().candidate == Candidate{named, Source::PublicDns});
+    CHECK(race.fail(4).attempt().candidate.endpoint == named_v6);
+    CHECK(race.fail(5).lookup().resolvers == resolver("1.1.1.1"));
+    CHECK(race.no_answer(6).lookup().source == Source::DhcpDns);
+    CHECK(race.no_answer(7).exhausted);
 }
 
-// A blackholed address must cost its deadline and not a TCP time-out of two minutes.
-TEST_CASE("what does not end by its deadline is cancelled and given up") {
-    Discovery discovery(plan());
-    Instant now{};
-    discovery.start(now);
-    CHECK(discovery.tick(now + 4s).empty());
-    auto actions = discovery.tick(now + 5s);
-    CHECK(first<Discovery::CancelAttempt>(actions)->id == 1);
-    CHECK(first<Discovery::Attempt>(actions)->candidate.endpoint == cached_2);
-    actions = discovery.tick(now + 10s);
-    REQUIRE(first<Discovery::Lookup>(actions));
-    actions = discovery.tick(now + 15s);
-    CHECK(first<Discovery::CancelLookup>(actions)->id == 3);
-    CHECK(first<Discovery::Lookup>(actions)->source == Source::DhcpDns);
+TEST_CASE("without a race only a deadline ends what is silent") {
+    Race race(one_after_the_other());
+    race.start();
+    auto said = race.next();
+    CHECK(race.passed() == 5s);
+    CHECK(said.cancelled == std::vector<Discovery::Id>{1});
+    CHECK(said.attempt().candidate.endpoint == cached_2);
+    race.next();
+    said = race.next();
+    CHECK(race.passed() == 15s);
+    CHECK(said.cancelled == std::vector<Discovery::Id>{3});
+    CHECK(said.given_up.at(0).error.code == ErrorCode::Timeout);
+}
+
+// --- the race: sources -----------------------------------------------------------------------------
+
+TEST_CASE("the next source begins when the head start of the one before is over") {
+    auto silent = plan();
+    silent.cached = {cached_1};
+    Race race(silent);
+    CHECK(race.start().lookups.empty());
+    CHECK(race.next().lookup().source == Source::PublicDns);
+    CHECK(race.passed() == silent.head_start);
+    while (race.passed() < 2 * silent.head_start) {
+        const auto said = race.next();
+        for (const auto& lookup : said.lookups)
+            CHECK((lookup.source == Source::DhcpDns) == (race.passed() == 2 * silent.head_start));
+    }
+}
+
+TEST_CASE("the next source begins at once when the one before has nothing left") {
+    Race race(plan());
+    race.start();
+    race.fail(1);
+    const auto said = race.fail(2);
+    CHECK(said.lookup().source == Source::PublicDns);
+    CHECK(race.passed() == 0s);
+}
+
+TEST_CASE("a source that knows nobody to ask is passed over and named") {
+    auto nobody = plan();
+    nobody.cached = {};
+    nobody.public_resolvers = {};
+    Race race(nobody);
+    const auto said = race.start();
+    REQUIRE(said.given_up.size() == 2);
+    CHECK(said.given_up[0].source == Source::Cached);
+    CHECK(said.given_up[1].source == Source::PublicDns);
+    CHECK(said.lookup().source == Source::DhcpDns);
+}
+
+// A gateway that is slow but there must not make the node ask the world.
+TEST_CASE("a connection that was taken earns its source another head start") {
+    auto slow = plan();
+    slow.cached = {cached_1};
+    Race race(slow);
+    race.start();
+    race.now += 400ms;
+    CHECK(race.discovery.attempt_connected(1, race.now).empty());
+    CHECK(race.next().lookup().source == Source::PublicDns);
+    CHECK(race.passed() == 400ms + slow.head_start);
 }
 
 // Opsec: what is not allowed is not even thought of.
 TEST_CASE("a source that policy disables is never asked") {
-    auto cached_only = plan();
-    cached_only.sources = SourceSet::only(Source::Cached);
-    Discovery discovery(cached_only);
-    discovery.start({});
-    discovery.attempt_failed(1, refused, {});
-    const auto actions = discovery.attempt_failed(2, refused, {});
-    CHECK(!first<Discovery::Lookup>(actions));
-    CHECK(first<Discovery::Exhausted>(actions));
+    for (bool racing : {true, false}) {
+        auto cached_only = plan_of(SourceSet::only(Source::Cached));
+        cached_only.race = racing;
+        Race race(cached_only);
+        bool exhausted = false;
+        for (auto said = race.start(); !exhausted; said = race.next()) {
+            CHECK(said.lookups.empty());
+            exhausted = said.exhausted;
+            if (exhausted) break;
+        }
+        CHECK(race.passed() <= 10s);
+    }
+}
+
+// --- the race: resolvers ---------------------------------------------------------------------------
+
+TEST_CASE("the next resolver is asked after a moment, and both may answer") {
+    Race race(plan_of(SourceSet::only(Source::PublicDns)));
+    CHECK(race.start().lookup().resolvers == resolver("9.9.9.9"));
+    CHECK(race.next().lookup().resolvers == resolver("1.1.1.1"));
+    CHECK(race.passed() == lookup_stagger);
+    CHECK(race.answer(2, {named}).attempt().candidate.endpoint == named);
+    CHECK(race.answer(1, {named_v6}).size == 0);  // staggered
+    CHECK(race.next().attempt().candidate.endpoint == named_v6);
+}
+
+TEST_CASE("a resolver that says no hands over at once") {
+    Race race(plan_of(SourceSet::only(Source::PublicDns)));
+    race.start();
+    const auto said = race.no_answer(1);
+    CHECK(said.given_up.at(0).id == 1);
+    CHECK(said.lookup().resolvers == resolver("1.1.1.1"));
+    CHECK(race.passed() == 0s);
+}
+
+// The first may lie; as long as its answer is tried the second has nothing to add.
+TEST_CASE("a resolver in reserve is asked when the candidates of another have all failed") {
+    Race race(plan_of(SourceSet::only(Source::PublicDns)));
+    race.start();
+    race.answer(1, {named});
+    CHECK(race.fail(2).lookup().resolvers == resolver("1.1.1.1"));
+    CHECK(race.answer(3, {named_v6}).attempt().candidate.endpoint == named_v6);
+}
+
+TEST_CASE("a look-up asks for the service beside the name") {
+    Race race(plan_of(SourceSet::only(Source::DhcpDns)));
+    const auto said = race.start();
+    CHECK(said.lookup().name == "gateway.example.org");
+    CHECK(said.lookup().service == "_fortros-gateway._tcp.example.org");
+    CHECK(said.lookup().port == 443);
+}
+
+TEST_CASE("a look-up that is silent is ended by its deadline") {
+    Race race(plan_of(SourceSet::only(Source::DhcpDns)));
+    race.start();
+    const auto said = race.next();
+    CHECK(race.passed() == 5s);
+    CHECK(said.cancelled == std::vector<Discovery::Id>{1});
+    CHECK(said.exhausted);
+}
+
+// --- the race: attempts ----------------------------------------------------------------------------
+
+TEST_CASE("attempts begin staggered and run beside each other") {
+    Race race(plan_of(SourceSet::only(Source::Cached)));
+    CHECK(race.start().attempt().candidate.endpoint == cached_1);
+    const auto said = race.next();
+    CHECK(race.passed() == attempt_stagger);
+    CHECK(said.attempt().candidate.endpoint == cached_2);
+    CHECK(said.cancelled.empty());
+    CHECK(race.discovery.candidate_of(1));
+}
+
+TEST_CASE("the next attempt begins at once when one fails") {
+    Race race(plan_of(SourceSet::only(Source::Cached)));
+    race.start();
+    CHECK(race.fail(1).attempt().candidate.endpoint == cached_2);
+}
+
+// RFC 8305: a family that leads nowhere must not be tried to its end first.
+TEST_CASE("families take turns") {
+    auto both = plan_of(SourceSet::only(Source::Cached));
+    both.cached = {*Endpoint::parse("[2001:db8::1]:443"), *Endpoint::parse("[2001:db8::2]:443"),
+                   cached_1, cached_2};
+    Race race(both);
+    std::vector<Endpoint> order{race.start().attempt().candidate.endpoint};
+    while (order.size() < 4) order.push_back(race.next_news().attempt().candidate.endpoint);
+    CHECK(order == std::vector{both.cached[0], both.cached[2], both.cached[1], both.cached[3]});
+}
+
+// A resolver that lies with a list of dead addresses must not keep an honest one waiting.
+TEST_CASE("sources take turns") {
+    auto two = plan();
+    two.cached.clear();
+    two.public_resolvers.resize(1);
+    Race race(two);
+    race.start();
+    std::vector<Endpoint> dead;
+    for (std::uint8_t i = 1; i <= 9; ++i) dead.push_back({IpAddress::v4({198, 51, 100, i}), 443});
+    race.answer(1, dead);
+    Discovery::Id dhcp = 0;
+    while (dhcp == 0)
+        for (const auto& lookup : race.next_news().lookups) dhcp = lookup.id;
+    race.answer(dhcp, {named});
+    CHECK(race.next_news().attempt().candidate == Candidate{named, Source::DhcpDns});
+}
+
+TEST_CASE("no more than a few attempts run at once") {
+    auto many = plan_of(SourceSet::only(Source::Cached));
+    many.cached.clear();
+    for (std::uint8_t i = 1; i <= 12; ++i)
+        many.cached.push_back({IpAddress::v4({198, 51, 100, i}), 443});
+    Race race(many);
+    std::size_t begun = race.start().attempts.size();
+    while (*race.discovery.deadline() < Instant{} + many.attempt_timeout)
+        begun += race.next().attempts.size();
+    CHECK(begun == attempts_at_once);
+    CHECK(race.next().attempts.size() == 1);  // as many as were ended
 }
 
 // Three sources that name one dead gateway must not cost three deadlines.
 TEST_CASE("an endpoint is tried once in a round, whoever names it") {
-    Discovery discovery(plan());
-    discovery.start({});
-    discovery.attempt_failed(1, refused, {});
-    discovery.attempt_failed(2, refused, {});
-    auto actions = discovery.looked_up(3, std::vector{cached_1, looked_up}, {});
-    CHECK(first<Discovery::Attempt>(actions)->candidate.endpoint == looked_up);
-    discovery.attempt_failed(4, refused, {});
-    actions = discovery.looked_up(5, std::vector{looked_up}, {});
-    CHECK(!first<Discovery::Attempt>(actions));
-    CHECK(first<Discovery::Exhausted>(actions));
-}
-
-TEST_CASE("late news of something cancelled is ignored") {
-    Discovery discovery(plan());
-    discovery.start({});
-    discovery.tick(Instant{} + 5s);
-    CHECK(discovery.attempt_failed(1, refused, {}).empty());
-    CHECK(!discovery.candidate_of(1));
-    CHECK(discovery.candidate_of(2));
+    Race race(plan());
+    race.start();
+    race.fail(1);
+    race.fail(2);
+    auto said = race.answer(3, {cached_1, named});
+    CHECK(said.attempt().candidate.endpoint == named);
+    race.fail(4);
+    race.no_answer(5);
+    said = race.answer(6, {named});
+    CHECK(said.attempts.empty());
+    CHECK(said.exhausted);
 }
 
 // A resolver that answers with a thousand addresses must not keep a node busy until its budget ends.
 TEST_CASE("an answer is cut to its bound") {
-    auto dns_only = plan();
-    dns_only.sources = SourceSet::only(Source::PublicDns);
-    Discovery discovery(dns_only);
-    discovery.start({});
-    std::vector<Endpoint> addresses;
-    for (std::uint8_t i = 1; i <= 60; ++i) addresses.push_back({IpAddress::v4({203, 0, 113, i}), 443});
-    auto actions = discovery.looked_up(1, addresses, {});
+    Race race(plan_of(SourceSet::only(Source::DhcpDns)));
+    race.start();
+    std::vector<Endpoint> endpoints;
+    for (std::uint8_t i = 1; i <= 60; ++i)
+        endpoints.push_back({IpAddress::v4({203, 0, 113, i}), 443});
+    auto said = race.answer(1, endpoints);
     std::size_t attempts = 0;
-    for (Discovery::Id id = 2; first<Discovery::Attempt>(actions); ++id, ++attempts)
-        actions = discovery.attempt_failed(id, refused, {});
+    for (Discovery::Id id = 2; !said.exhausted; ++id, ++attempts) said = race.fail(id);
     CHECK(attempts == candidates_per_source_limit);
 }
+
+// --- the end ---------------------------------------------------------------------------------------
+
+TEST_CASE("the first to authenticate ends all the others") {
+    Race race(plan());
+    race.start();
+    race.next();
+    const auto resolver_asked = race.next_news();
+    REQUIRE(resolver_asked.lookups.size() == 1);
+    const Said said = race.discovery.attempt_authenticated(2);
+    auto cancelled = said.cancelled;
+    std::ranges::sort(cancelled);
+    CHECK(cancelled == std::vector<Discovery::Id>{1, resolver_asked.lookup().id});
+    CHECK(race.discovery.candidate_of(2)->endpoint == cached_2);
+    CHECK(!race.discovery.deadline());
+}
+
+// A gateway that authenticates and then has no answer is one more that failed.
+TEST_CASE("a winner that comes to nothing lets the race go on where it was") {
+    Race race(plan());
+    race.start();
+    race.next();
+    race.discovery.attempt_authenticated(2);
+    auto said = race.fail(2);
+    CHECK(said.attempt().candidate.endpoint == cached_1);  // was cancelled, has not failed
+    said = race.fail(said.attempt().id);
+    CHECK(said.lookup().source == Source::PublicDns);
+}
+
+TEST_CASE("an attempt that is set aside is not given up, and the race goes on") {
+    Race race(plan_of(SourceSet::only(Source::Cached)));
+    race.start();
+    auto said = Said(race.discovery.set_aside(1, race.now));
+    CHECK(said.given_up.empty());
+    CHECK(said.attempt().candidate.endpoint == cached_2);
+    said = Said(race.discovery.set_aside(2, race.now));
+    CHECK(said.exhausted);
+}
+
+TEST_CASE("late news of something cancelled is ignored") {
+    Race race(plan());
+    race.start();
+    race.next();
+    race.discovery.attempt_authenticated(2);
+    CHECK(race.fail(1).size == 0);
+    CHECK(race.no_answer(3).size == 0);
+    CHECK(race.discovery.attempt_authenticated(1).empty());
+    CHECK(!race.discovery.candidate_of(1));
+}
+
+// Whatever happens, a round ends: the boot's own budget is the last resort, not the rule.
+TEST_CASE("a round in which nobody answers ends by itself") {
+    for (bool racing : {true, false}) {
+        auto silent = plan();
+        silent.race = racing;
+        Race race(silent);
+        bool exhausted = race.start().exhausted;
+        while (!exhausted) exhausted = race.next().exhausted;
+        CHECK(race.passed() <= 26s);
+        CHECK(!race.discovery.deadline());
+    }
+}
+
+TEST_SUITE_END();

@@ -49,6 +49,18 @@ TEST_CASE("only the gateway's name is required") {
     CHECK(error_of(parse_settings("", "p.conf")) == " [Organisation] GatewayName=: is required");
 }
 
+// A node that could look nowhere after its enrolment would not boot a second time.
+TEST_CASE("AfterEnrollment= narrows Sources= and leaves something of it") {
+    CHECK(!with("[Discovery]\nSources=cached dhcp-dns\n")->sources_enrolled);
+    CHECK(error_with("[Discovery]\nSources=public-dns\nAfterEnrollment=cached\n") ==
+          " [Discovery] AfterEnrollment=: leaves no source of Sources=");
+    CHECK(error_with("[Discovery]\nAfterEnrollment=\n") ==
+          " [Discovery] AfterEnrollment=: leaves no source of Sources=");
+    CHECK(
+        error_of(narrowed("fortros.sources=public-dns", "[Discovery]\nAfterEnrollment=cached\n")) ==
+        "[Discovery] AfterEnrollment=: leaves no source of Sources=");
+}
+
 // Each key does what the README says, or an operator's intention is silently dropped.
 TEST_CASE("every key reaches its setting") {
     const auto settings = with(R"(
@@ -60,6 +72,9 @@ Gateways=2001:db8::2
 Prefix=fd12:3456:789a::/48
 [Discovery]
 Sources=dhcp-dns cached
+AfterEnrollment=cached
+Race=no
+HeadStart=0
 Port=444
 PublicResolvers=9.9.9.10 2620:fe::10
 LookupTimeout=700ms
@@ -79,12 +94,14 @@ StateStore=ephemeral
 ListenPort=51820
 MTU=1280
 HandshakeTimeout=0
+FastStart=no
 Guard=none
 [Clock]
 BuildTime=2026-11-22T10:00:00Z
 RtcWindow=2d
 [Failure]
 TotalTimeout=5min
+ApprovalTimeout=2h
 RetryMin=2s
 RetryMax=2s
 OnFailure=hold
@@ -94,6 +111,11 @@ Debug=yes
     CHECK(error_of(settings) == "none");
     REQUIRE(settings);
     CHECK(settings->domain == "example.net");
+    CHECK(settings->sources_enrolled == SourceSet::only(Source::Cached));
+    CHECK(!settings->race);
+    CHECK(settings->head_start == 0s);
+    CHECK(!settings->fast_start);
+    CHECK(settings->approval_timeout == 2h);
     CHECK(settings->ca_file == "/etc/ca.pem");
     CHECK(settings->invite_file == "/run/credentials/invite");
     CHECK(texts(settings->gateways) == "192.0.2.1:444 [2001:db8::1]:8443 [2001:db8::2]:444");

@@ -97,6 +97,42 @@ TEST_CASE("cached only never asks a resolver, even when the gateway is down") {
     CHECK(world.sources_asked.empty());
 }
 
+// The government's case: provisioned where DNS is allowed, deployed where it gives the node away.
+TEST_CASE("after its enrolment a node uses what AfterEnrollment= leaves, and nothing else") {
+    BootWorld world;
+    world.settings.sources_enrolled = SourceSet::only(Source::Cached);
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.sources_asked == std::vector{Source::PublicDns});
+    CHECK(world.stored_state->policy == SourceSet::only(Source::Cached));
+
+    world.hosts[gateway] = Host::Silent;
+    CHECK(world.boot() == ExitStatus::NoGateway);
+    CHECK(world.sources_asked.empty());
+}
+
+// An image that has forgotten the restriction, or somebody who changed it, must not lift it.
+TEST_CASE("a policy that is remembered stays though the image does not say it any more") {
+    BootWorld world;
+    world.settings.sources_enrolled = SourceSet::only(Source::Cached);
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    world.settings.sources_enrolled = {};
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.stored_state->policy == SourceSet::only(Source::Cached));
+    world.hosts[gateway] = Host::Silent;
+    world.boot();
+    CHECK(world.sources_asked.empty());
+}
+
+// A node that was enrolled by an image without the restriction gets one with it.
+TEST_CASE("AfterEnrollment= holds for a node that is enrolled already") {
+    BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    world.settings.sources_enrolled = SourceSet::only(Source::Cached);
+    world.hosts[gateway] = Host::Silent;
+    CHECK(world.boot() == ExitStatus::NoGateway);
+    CHECK(world.sources_asked.empty());
+}
+
 // A laptop on a network that blocks public resolvers finds the gateway by the local one.
 TEST_CASE("when public DNS is silent the resolver from DHCP is asked") {
     BootWorld world;
@@ -332,4 +368,15 @@ TEST_CASE("what the kernel or the disk refuses has its own exit status") {
         expected = ExitStatus::HandOffFailed;
     }
     CHECK(world.boot() == expected);
+}
+
+// An administrator may be asleep; a network that is slow is not worth half an hour.
+TEST_CASE("waiting for an approval has a budget of its own") {
+    BootWorld world;
+    world.org.refuse_all = RefusalCode::ApprovalPending;
+    world.org.retry_after = 20;
+    world.settings.approval_timeout = 10min;
+    CHECK(world.boot() == ExitStatus::ApprovalPending);
+    CHECK(world.took >= 10min);
+    CHECK(world.took <= 11min);
 }
