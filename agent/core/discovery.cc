@@ -107,6 +107,18 @@ std::vector<Discovery::Action> Discovery::set_aside(Id id, Instant now) {
     return advance(now);
 }
 
+std::vector<Discovery::Action> Discovery::learn(const std::vector<ResolverSet>& dhcp_resolvers,
+                                                Instant now) {
+    const auto run = std::ranges::find(m_runs, Source::DhcpDns, &Run::source);
+    if (run == m_runs.end()) return {};
+    for (const auto& resolvers : dhcp_resolvers) {
+        if (std::ranges::contains(m_plan.dhcp_resolvers, resolvers)) continue;
+        m_plan.dhcp_resolvers.push_back(resolvers);
+        if (run->started) run->resolvers.push_back(resolvers);
+    }
+    return advance(now);
+}
+
 // What is cancelled goes back to where it came from, to its old place: the first of its source.
 std::vector<Discovery::Action> Discovery::attempt_authenticated(Id id) {
     auto winner = remove_attempt(id);

@@ -140,6 +140,8 @@ public:
     std::vector<Action> attempt_authenticated(Id id);
     // The attempt went well and is not needed: the race goes on without a word about it.
     std::vector<Action> set_aside(Id id, Instant now);
+    // A link has brought resolvers: those that are new are asked like the others.
+    std::vector<Action> learn(const std::vector<ResolverSet>& dhcp_resolvers, Instant now);
     // Ends what is overdue and begins what is due.
     std::vector<Action> tick(Instant now);
     std::optional<Instant> deadline() const { return m_deadline; }

@@ -11,7 +11,7 @@
 #include "core/setting_values.h"
 #include "gateway/credentials.h"
 #include "gateway/sqlite_registry.h"
-#include "gateway/table.h"
+#include "core/table.h"
 #include "os/clock.h"
 #include "os/files.h"
 #include "os/random.h"

@@ -14,133 +14,15 @@
 
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "base/log.h"
 #include "base/random.h"
-#include "base/result.h"
-#include "base/secret.h"
-#include "base/time.h"
 #include "core/clock_rule.h"
-#include "core/discovery.h"
 #include "core/enrolment.h"
-#include "core/exit_status.h"
-#include "core/gateway_identity.h"
-#include "core/handoff.h"
-#include "core/http.h"
-#include "core/overlay_plan.h"
 #include "core/settings.h"
-#include "core/state.h"
+#include "preboot/machine.h"
 
 namespace fortros {
-
-// A moment on both clocks.
-struct Now {
-    Instant instant;
-    WallTime wall;
-};
-
-// --- what the machine wants done ---
-
-struct Report {
-    LogEntry entry;
-};
-struct BringUpLinks {};
-struct Connect {
-    Discovery::Id id;
-    Endpoint endpoint;
-};
-struct Disconnect {
-    Discovery::Id id;
-};
-struct Send {
-    Discovery::Id id;
-    SecretBytes bytes;
-};
-struct StoreKey {
-    PrivateKey key;
-};
-struct SetClock {
-    WallTime time;
-};
-struct ApplyOverlay {
-    OverlayPlan plan;
-    PrivateKey key;
-};
-struct AwaitHandshake {
-    std::string interface;
-    PublicKey peer;
-    IpAddress address;  // the peer's, in the overlay: a packet to it starts the handshake
-};
-struct TakeDownOverlay {};
-struct SaveState {
-    NodeState state;
-};
-struct WriteHandOff {
-    HandOff hand_off;
-};
-struct Finish {
-    ExitStatus status;
-};
-
-using BootAction = std::variant<Report, BringUpLinks, Discovery::Lookup, Discovery::CancelLookup,
-                                Connect, Disconnect, Send, StoreKey, SetClock, ApplyOverlay,
-                                AwaitHandshake, TakeDownOverlay, SaveState, WriteHandOff, Finish>;
-
-// --- what it is told ---
-
-// A link works, or what is known of it has changed.
-struct LinkUsable {
-    UplinkHandOff link;
-};
-// A link that worked does not any more; what it had stays configured.
-struct LinkLost {
-    unsigned ifindex;
-    std::string why;
-};
-// Why no link works so far, in words; told again whenever it changes.
-struct LinkTrouble {
-    std::string why;
-};
-struct LookupDone {
-    Discovery::Id id;
-    Result<std::vector<Endpoint>> endpoints;
-};
-struct Connected {
-    Discovery::Id id;
-};
-struct Authenticated {
-    Discovery::Id id;
-    GatewayIdentity gateway;
-};
-struct AttemptFailed {
-    Discovery::Id id;
-    Error error;
-};
-struct Answered {
-    Discovery::Id id;
-    HttpAnswer answer;
-};
-struct KeyStored {
-    Status status;
-};
-struct OverlayApplied {
-    Result<std::vector<InterfaceHandOff>> interfaces;
-};
-struct HandshakeAnswered {};
-struct StateSaved {
-    Status status;
-};
-struct HandOffWritten {
-    Status status;
-};
-// The machine's deadline has come.
-struct Tick {};
-
-using BootEvent = std::variant<LinkUsable, LinkLost, LinkTrouble, LookupDone, Connected,
-                               Authenticated, AttemptFailed, Answered, KeyStored, OverlayApplied,
-                               HandshakeAnswered, StateSaved, HandOffWritten, Tick>;
 
 // --- what main has read before the machine starts ---
 
@@ -158,15 +40,14 @@ struct BootInputs {
     Duration clock_took{};
 };
 
-class Boot {
+class Boot final : public Machine {
 public:
     // `random` and `verifier` must outlive the machine.
     Boot(BootInputs inputs, Random& random, const SignerVerifier& verifier);
 
-    std::vector<BootAction> start(Now now);
-    std::vector<BootAction> step(BootEvent event, Now now);
-    // When Tick is due; nothing after Finish.
-    std::optional<Instant> deadline() const;
+    std::vector<BootAction> start(Now now) override;
+    std::vector<BootAction> step(BootEvent event, Now now) override;
+    std::optional<Instant> deadline() const override;
 
 private:
     enum class Phase {
@@ -218,15 +99,11 @@ private:
     void on(Tick event);
 
     // boot_discovery.cc: stages 3 to 5
-    bool is_provisioned() const;
     bool check_policy();
     void start_round();
     void perform(std::vector<Discovery::Action> actions);
     void give_up(const Discovery::GaveUp& what);
     void round_failed();
-    std::vector<ResolverSet> public_resolvers() const;
-    std::vector<ResolverSet> dhcp_resolvers() const;
-    std::vector<Endpoint> cached_gateways() const;
 
     // boot_enrolment.cc: stage 6
     bool is_enrolled() const;
@@ -268,6 +145,7 @@ private:
     SourceSet m_sources;         // the effective policy
     bool m_policy_lost = false;  // a key without its state
     std::vector<UplinkHandOff> m_links;
+    bool m_links_changed = false;  // since the round began
     std::string m_link_trouble;
 
     std::optional<Discovery> m_discovery;

@@ -3,19 +3,13 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "core/crypto.h"
+#include "core/source_policy.h"
 #include "preboot/boot.h"
 
 namespace fortros {
 
-// A key whose state does not say that its enrolment is only begun.
-bool Boot::is_provisioned() const { return m_in.key && (!m_in.state || m_in.state->enrolled); }
-
-// What a node may use follows from the image's file, from what it remembers, and from nothing else.
-// A key whose state is gone gets the narrowest policy: an attacker who can delete a variable must
-// not be able to widen what the node asks of the network.
 bool Boot::check_policy() {
-    m_sources = m_in.settings.sources;
-    const bool memory = m_in.settings.state_store.kind != StoreKind::Ephemeral;
     if (m_in.key) {
         auto key = crypto::public_key_of(*m_in.key);
         if (!key) {
@@ -24,24 +18,20 @@ bool Boot::check_policy() {
         }
         m_public_key = *key;
         m_key_is_stored = true;
-        // A state that only promises an enrolment may be of another key: of one that was made when
-        // this one's address was taken, and that a power cut kept from being stored.
-        if (memory && (!m_in.state || (m_in.state->enrolled && m_in.state->node != *key))) {
-            m_policy_lost = true;
-            m_sources = m_sources & SourceSet::only(Source::Cached);
-            m_cause = ExitStatus::PolicyLost;
-            m_cause_text =
-                "the node has a key but has lost its state, so only cached and "
-                "baked-in addresses may be used";
-            warn("policy-lost", m_cause_text);
-        }
     }
-    if (is_provisioned() && m_in.settings.sources_enrolled)
-        m_sources = m_sources & *m_in.settings.sources_enrolled;
-    if (m_in.state && m_in.state->policy) m_sources = m_sources & *m_in.state->policy;
+    const SourcePolicy policy = source_policy(m_in.settings, m_in.state, m_public_key);
+    m_sources = policy.sources;
+    m_policy_lost = policy.state_lost;
+    if (m_policy_lost) {
+        m_cause = ExitStatus::PolicyLost;
+        m_cause_text =
+            "the node has a key but has lost its state, so only cached and "
+            "baked-in addresses may be used";
+        warn("policy-lost", m_cause_text);
+    }
     if (m_in.state && m_in.state->revoked)
         warn("revoked", "a gateway has revoked this node before; asking again");
-    const bool nothing_cached = cached_gateways().empty();
+    const bool nothing_cached = cached_gateways(m_in.settings, m_in.state).empty();
     if (m_sources.empty() || (m_sources == SourceSet::only(Source::Cached) && nothing_cached)) {
         finish(m_policy_lost ? ExitStatus::PolicyLost : ExitStatus::NoGateway,
                "policy leaves no source that could name a gateway (allowed: '" + m_sources.text() +
@@ -77,44 +67,20 @@ void Boot::on(LinkUsable event) {
         *known = std::move(event.link);
     else
         m_links.push_back(std::move(event.link));
+    m_links_changed = true;
     if (m_phase == Phase::Links) {
         report_stage(Stage::Links, line, m_now.instant - m_stage_began,
                      {{"interface", m_links.front().name}});
         start_round();
     } else if (m_phase == Phase::Waiting && m_retry_after == Duration{}) {
         start_round();  // a link that came or changed is the best reason to try at once
+    } else if (m_phase == Phase::Discovering) {
+        const auto plan = make_discovery_plan(m_in.settings, m_in.state, m_sources, m_links);
+        perform(m_discovery->learn(plan.dhcp_resolvers, m_now.instant));
     }
 }
 
 // --- stage 4: discover ---
-
-std::vector<Endpoint> Boot::cached_gateways() const {
-    std::vector<Endpoint> endpoints;
-    if (m_in.state) endpoints = m_in.state->gateways;
-    for (const auto& endpoint : m_in.settings.gateways)
-        if (!std::ranges::contains(endpoints, endpoint)) endpoints.push_back(endpoint);
-    return endpoints;
-}
-
-// Each resolver is asked for itself, so that a silent one costs no more than its head start.
-static void add_each(std::vector<ResolverSet>& sets, const std::vector<IpAddress>& resolvers,
-                     unsigned ifindex) {
-    for (const auto& resolver : resolvers)
-        if (ResolverSet set{{resolver}, ifindex}; !std::ranges::contains(sets, set))
-            sets.push_back(std::move(set));
-}
-
-std::vector<ResolverSet> Boot::public_resolvers() const {
-    std::vector<ResolverSet> sets;
-    add_each(sets, m_in.settings.public_resolvers, 0);
-    return sets;
-}
-
-std::vector<ResolverSet> Boot::dhcp_resolvers() const {
-    std::vector<ResolverSet> sets;
-    for (const auto& link : m_links) add_each(sets, link.resolvers, link.ifindex);
-    return sets;
-}
 
 void Boot::start_round() {
     ++m_rounds;
@@ -122,23 +88,11 @@ void Boot::start_round() {
     m_phase_deadline.reset();
     m_retry_after = {};
     m_refused = false;
+    m_links_changed = false;
     m_attempts.clear();
     m_conversation.reset();
-    m_discovery.emplace(
-        DiscoveryPlan{
-            .sources = m_sources,
-            .cached = cached_gateways(),
-            .public_resolvers = public_resolvers(),
-            .dhcp_resolvers = dhcp_resolvers(),
-            .gateway_name = m_in.settings.gateway_name,
-            .service = "_fortros-gateway._tcp." + m_in.settings.domain,
-            .port = m_in.settings.port,
-            .race = m_in.settings.race,
-            .head_start = m_in.settings.head_start,
-            .lookup_timeout = m_in.settings.lookup_timeout,
-            .attempt_timeout = m_in.settings.attempt_timeout,
-        },
-        m_next_id);
+    m_discovery.emplace(make_discovery_plan(m_in.settings, m_in.state, m_sources, m_links),
+                        m_next_id);
     perform(m_discovery->start(m_now.instant));
 }
 
@@ -203,6 +157,8 @@ static Duration jittered(Duration pause, Random& random) {
 void Boot::round_failed() {
     // No other gateway of this round has said otherwise, and asking again would change nothing.
     if (m_refused) return finish(m_cause, m_cause_text);
+    // What failed before the link was there may work now.
+    if (m_links_changed && m_retry_after == Duration{}) return start_round();
     Duration pause = m_in.settings.retry_min;
     for (unsigned i = 1; i < m_rounds && pause < m_in.settings.retry_max; ++i) pause *= 2;
     pause = jittered(std::min(pause, m_in.settings.retry_max), m_random);

@@ -14,8 +14,10 @@
 #include "os/files.h"
 #include "os/log_sink.h"
 #include "os/random.h"
+#include "preboot/boot.h"
 #include "preboot/options.h"
 #include "preboot/prepare.h"
+#include "preboot/probe.h"
 #include "preboot/shell.h"
 
 namespace fortros {
@@ -99,17 +101,19 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
     auto loop = Loop::create();
     if (!loop) return fail_with(log, {ExitStatus::Internal, std::move(loop).error()});
     KernelRandom random;
+    Boot machine({.settings = *settings,
+                  .clock = clock,
+                  .key = std::move(*key),
+                  .state = std::move(state),
+                  .invite = invite ? std::move(*invite) : SecretBytes{},
+                  .invite_problem = invite ? "" : invite.error().error.text(),
+                  .boot_id = make_boot_id(random),
+                  .agent = version,
+                  .settings_took = settings_read - began,
+                  .clock_took = monotonic_now() - settings_read},
+                 random, **anchors);
     Shell shell({**loop, log, random, **anchors, *stores.key, *stores.state, options.run_directory},
-                {.settings = std::move(*settings),
-                 .clock = clock,
-                 .key = std::move(*key),
-                 .state = std::move(state),
-                 .invite = invite ? std::move(*invite) : SecretBytes{},
-                 .invite_problem = invite ? "" : invite.error().error.text(),
-                 .boot_id = make_boot_id(random),
-                 .agent = version,
-                 .settings_took = settings_read - began,
-                 .clock_took = monotonic_now() - settings_read});
+                std::move(*settings), machine);
     return shell.run();
 }
 
@@ -142,6 +146,48 @@ static int run(PrebootOptions options, char** arguments) {
             while (true) ::pause();
     }
     return static_cast<int>(status);
+}
+
+// Only what a boot would do before it asks for anything. The clock is judged and not set.
+static Prepared<ProbeReport> probe_with(const PrebootOptions& options, char** arguments, Log& log) {
+    auto settings = TRY(prepare_settings(options));
+    if (Status status = ready_efivarfs(settings, arguments); !status)
+        log.write(
+            {.level = Level::Warning, .event = "no-efivarfs", .message = status.error().text()});
+    const auto anchors = TRY(prepare_anchors(settings));
+    Stores stores = prepare_stores(settings, log);
+    const auto internal = [](Error error) {
+        return std::unexpected(Failure{ExitStatus::Internal, std::move(error)});
+    };
+    if (Status status = crypto::initialise(); !status) return internal(status.error());
+    auto key = stores.key->load();
+    if (!key) return std::unexpected(Failure{ExitStatus::KeyStoreFailed, key.error()});
+    std::optional<PublicKey> public_key;
+    if (*key) {
+        auto derived = crypto::public_key_of(**key);
+        if (!derived) return std::unexpected(Failure{ExitStatus::KeyStoreFailed, derived.error()});
+        public_key = *derived;
+    }
+    auto loop = Loop::create();
+    if (!loop) return internal(loop.error());
+    KernelRandom random;
+    Probe machine(settings, prepare_state(*stores.state, log), public_key);
+    Shell shell({**loop, log, random, *anchors, *stores.key, *stores.state, options.run_directory},
+                std::move(settings), machine);
+    if (shell.run() == ExitStatus::Internal)
+        return internal({ErrorCode::Internal, "the event loop failed: see above"});
+    return machine.report();
+}
+
+static int probe(PrebootOptions options, char** arguments) {
+    forbid_core_dumps();
+    if (!options.kernel_command_line) options.kernel_command_line = "/proc/cmdline";
+    StderrLog log("fortros-preboot");
+    const auto report = probe_with(options, arguments, log);
+    if (!report) return static_cast<int>(fail_with(log, report.error()));
+    const std::string text = options.json ? to_json(*report).dump(2) + "\n" : to_text(*report);
+    std::fputs(text.c_str(), stdout);
+    return static_cast<int>(report->status());
 }
 
 // What would fail at boot, as far as it can be known here.
@@ -185,6 +231,7 @@ static int preboot_main(int count, char** arguments) {
         case PrebootOptions::Verb::Help: std::fputs(preboot_help.data(), stdout); return 0;
         case PrebootOptions::Verb::Version: std::puts(version); return 0;
         case PrebootOptions::Verb::CheckConfig: return check_config(*options);
+        case PrebootOptions::Verb::Probe: return probe(*options, arguments);
         case PrebootOptions::Verb::Run: return run(*options, arguments);
     }
     return static_cast<int>(ExitStatus::Internal);

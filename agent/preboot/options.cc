@@ -7,6 +7,9 @@ const std::string_view preboot_help =
 
 usage:
   fortros-preboot [run] [OPTION...]     boot: links, discovery, TLS, enrolment, WireGuard, hand-off
+  fortros-preboot probe [--json]        links, discovery and authentication only: what every source
+                                        and candidate answered, with times, and what a boot would
+                                        do. Stores and sends nothing; links stay as it leaves them
   fortros-preboot check-config [FILE]   read the settings, the pinned CA and the invite that they
                                         name, say what is wrong with them, and change nothing
   fortros-preboot --help | --version
@@ -19,8 +22,9 @@ joins with it, and leaves WireGuard interfaces that stay up across switch_root.
 options:
   --config FILE          settings (default /etc/fortros/preboot.conf)
   --kernel-command-line FILE
-                         where fortros.* words are read from (default for run: /proc/cmdline; for
-                         check-config: none)
+                         where fortros.* words are read from (default for run and probe:
+                         /proc/cmdline; for check-config: none)
+  --json                 probe: print JSON; times are microseconds since its start
   --run-directory DIR    where run puts the hand-off and the events (default /run/fortros)
 
 words on the kernel command line; they may narrow the settings, never widen them:
@@ -76,6 +80,11 @@ Result<PrebootOptions> parse_preboot_options(std::span<const char* const> argume
             *value = arguments[++i];
         } else if (!verb_given && argument == "run") {
             verb_given = true;
+        } else if (!verb_given && argument == "probe") {
+            verb_given = true;
+            options.verb = PrebootOptions::Verb::Probe;
+        } else if (options.verb == PrebootOptions::Verb::Probe && argument == "--json") {
+            options.json = true;
         } else if (!verb_given && argument == "check-config") {
             verb_given = true;
             options.verb = PrebootOptions::Verb::CheckConfig;

@@ -14,12 +14,13 @@
 namespace fortros {
 
 struct PrebootOptions {
-    enum class Verb { Run, CheckConfig, Help, Version };
+    enum class Verb { Run, Probe, CheckConfig, Help, Version };
     Verb verb = Verb::Run;
     std::string config{default_settings_path};
     // Absent: /proc/cmdline for run, none for check-config, which judges an image and not this boot.
     std::optional<std::string> kernel_command_line{};
     std::string run_directory{fortros::run_directory};
+    bool json = false;  // of probe
 };
 
 extern const std::string_view preboot_help;

@@ -7,10 +7,12 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "core/clock_rule.h"
 #include "core/exit_status.h"
+#include "core/settings.h"
+#include "core/state.h"
 #include "os/stores.h"
 #include "os/trust.h"
-#include "preboot/boot.h"
 #include "preboot/options.h"
 
 namespace fortros {

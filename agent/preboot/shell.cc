@@ -31,10 +31,8 @@ private:
     Discovery::Id m_id;
 };
 
-Shell::Shell(ShellParts parts, BootInputs inputs)
-    : m_parts(std::move(parts)),
-      m_settings(inputs.settings),
-      m_boot(std::move(inputs), m_parts.random, m_parts.anchors) {}
+Shell::Shell(ShellParts parts, Settings settings, Machine& machine)
+    : m_parts(std::move(parts)), m_settings(std::move(settings)), m_machine(machine) {}
 
 Shell::~Shell() = default;
 
@@ -42,7 +40,7 @@ Now Shell::now() const { return {monotonic_now(), wall_now()}; }
 
 ExitStatus Shell::run() {
     m_busy = true;
-    perform_all(m_boot.start(now()));
+    perform_all(m_machine.start(now()));
     m_busy = false;
     post(Tick{});
     if (!m_finished) {
@@ -62,10 +60,10 @@ void Shell::post(BootEvent event) {
     while (!m_events.empty() && !m_finished) {
         BootEvent next = std::move(m_events.front());
         m_events.pop_front();
-        perform_all(m_boot.step(std::move(next), now()));
+        perform_all(m_machine.step(std::move(next), now()));
     }
     m_busy = false;
-    if (const auto deadline = m_boot.deadline(); deadline && !m_finished)
+    if (const auto deadline = m_machine.deadline(); deadline && !m_finished)
         m_deadline = m_parts.loop.at(*deadline, [this] { post(Tick{}); });
 }
 

@@ -1,4 +1,4 @@
-// Performs what the boot machine (boot.h) asks for on the real machine, and tells it what happened.
+// Performs what a machine (boot.h, probe.h) asks for on the real machine, and tells it what happened.
 // It decides nothing. Cancelling is destroying: a look-up or a connection whose object is gone
 // calls nobody back.
 #pragma once
@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "core/exit_status.h"
+#include "core/settings.h"
 #include "os/handshake.h"
 #include "os/links.h"
 #include "os/loop.h"
@@ -20,7 +21,7 @@
 #include "os/stores.h"
 #include "os/tls.h"
 #include "os/trust.h"
-#include "preboot/boot.h"
+#include "preboot/machine.h"
 
 namespace fortros {
 
@@ -37,12 +38,13 @@ struct ShellParts {
 
 class Shell {
 public:
-    Shell(ShellParts parts, BootInputs inputs);
+    // `machine` must outlive the shell.
+    Shell(ShellParts parts, Settings settings, Machine& machine);
     Shell(const Shell&) = delete;
     Shell& operator=(const Shell&) = delete;
     ~Shell();
 
-    // Boots, until the machine has finished.
+    // Works until the machine has finished.
     ExitStatus run();
 
 private:
@@ -76,7 +78,7 @@ private:
 
     ShellParts m_parts;
     Settings m_settings;
-    Boot m_boot;
+    Machine& m_machine;
     // Events wait here while actions are performed, so that the machine is never entered twice.
     std::deque<BootEvent> m_events;
     bool m_busy = false;

@@ -1,8 +1,8 @@
-#include "gateway/table.h"
+#include "core/table.h"
 
 #include <doctest/doctest.h>
 
-using namespace fortros::gateway;
+using namespace fortros;
 
 // An admin could not tell which value stands in which column.
 TEST_CASE("table: columns are as wide as their widest cell") {

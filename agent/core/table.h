@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-namespace fortros::gateway {
+namespace fortros {
 
 // `rows` have as many cells as `heading`; cells are made fit to print, an empty one becomes "-".
 std::string to_table(const std::vector<std::string>& heading,
                      const std::vector<std::vector<std::string>>& rows);
 
-}  // namespace fortros::gateway
+}  // namespace fortros

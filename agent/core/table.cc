@@ -1,10 +1,10 @@
-#include "gateway/table.h"
+#include "core/table.h"
 
 #include <algorithm>
 
 #include "base/text.h"
 
-namespace fortros::gateway {
+namespace fortros {
 
 static std::string shown(const std::string& cell) { return cell.empty() ? "-" : printable(cell); }
 
@@ -31,4 +31,4 @@ std::string to_table(const std::vector<std::string>& heading,
     return text;
 }
 
-}  // namespace fortros::gateway
+}  // namespace fortros

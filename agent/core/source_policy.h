@@ -1,0 +1,35 @@
+// Which sources may name a gateway on this node: what the image's file and the command line allow,
+// narrowed by what the node remembers. It can't fail open: an attacker who can delete or spoil a
+// variable must not be able to widen what the node asks of the network.
+#pragma once
+
+#include <optional>
+
+#include "core/discovery.h"
+#include "core/handoff.h"
+#include "core/key.h"
+#include "core/settings.h"
+#include "core/state.h"
+
+namespace fortros {
+
+struct SourcePolicy {
+    SourceSet sources;  // may be empty
+    bool state_lost =
+        false;  // there is a key, and no state that fits it: the narrowest policy holds
+};
+
+// `settings` are already narrowed by the command line; `key` is the node's own, if it has one.
+SourcePolicy source_policy(const Settings& settings, const std::optional<NodeState>& state,
+                           const std::optional<PublicKey>& key);
+
+// What of `settings` and `state` counts as cached: what has proved true, newest first, then what is
+// baked in.
+std::vector<Endpoint> cached_gateways(const Settings& settings,
+                                      const std::optional<NodeState>& state);
+
+// How to look for a gateway with what the links have brought.
+DiscoveryPlan make_discovery_plan(const Settings& settings, const std::optional<NodeState>& state,
+                                  SourceSet sources, const std::vector<UplinkHandOff>& links);
+
+}  // namespace fortros
