@@ -59,20 +59,19 @@ static Result<Json> run(const std::vector<std::string>& words) {
     Json out;
     std::int64_t calls = 0;
     std::unique_ptr<NameLookup> lookup;
-    lookup =
-        NameLookup::start(*loop, arguments.request, [&](Result<std::vector<Endpoint>> answer) {
-            ++calls;
-            lookup.reset();  // as the boot does: inside the call
-            if (answer) {
-                Json addresses{Json::Array{}};
-                for (const auto& endpoint : *answer) addresses.push(endpoint.address.text());
-                out.set("addresses", std::move(addresses));
-            } else {
-                out.set("error", name_of(answer.error().code));
-                out.set("text", answer.error().text());
-            }
-            loop->stop();
-        });
+    lookup = NameLookup::start(*loop, arguments.request, [&](Result<std::vector<Endpoint>> answer) {
+        ++calls;
+        lookup.reset();  // as the boot does: inside the call
+        if (answer) {
+            Json addresses{Json::Array{}};
+            for (const auto& endpoint : *answer) addresses.push(endpoint.address.text());
+            out.set("addresses", std::move(addresses));
+        } else {
+            out.set("error", name_of(answer.error().code));
+            out.set("text", answer.error().text());
+        }
+        loop->stop();
+    });
     if (calls > 0) return fail(ErrorCode::Internal, "called from inside start()");
     auto timeout = loop->after(arguments.timeout, [&] {
         out.set("error", "no answer within --timeout");

@@ -1,0 +1,142 @@
+"""A node that looks for its gateway, and what it may find: `fortros-preboot probe` in a namespace of its
+own, one cable away from a router that is the whole world: name servers, gateways, rogues, black holes.
+
+    node [eth0 192.0.2.10]────────────[lan0 192.0.2.1] router, with every other address on its loopback
+
+    with World() as world:
+        world.gateway("203.0.113.5")
+        world.resolver("9.9.9.9", "203.0.113.5")
+        report = world.probe("[Discovery]", "PublicResolvers=9.9.9.9")
+        assert report.winner == ("public-dns", "203.0.113.5:443")
+"""
+
+import functools
+import ipaddress
+import json
+import pathlib
+import subprocess
+import tempfile
+
+from lib.gateway import PROGRAM as GATEWAY
+from lib.gateway import Site
+from lib.netns import Net
+from lib.org import Org
+
+PREBOOT = pathlib.Path(__file__).resolve().parents[2] / "build/out/agent/preboot/fortros-preboot"
+NODE, ROUTER = "192.0.2.10", "192.0.2.1"
+NODE6, ROUTER6 = "2001:db8::10", "2001:db8::1"
+STATIC = ("Mode=static", f"Address={NODE}/24", f"Gateway={ROUTER}")
+STATIC6 = ("Mode=static", f"Address={NODE6}/64", f"Gateway={ROUTER6}")
+BOTH = ("Mode=static", f"Address={NODE}/24 {NODE6}/64", f"Gateway={ROUTER} {ROUTER6}")
+NAME = "gateway.example.org"
+LIMIT_S = 120
+
+
+@functools.cache
+def honest_org():
+    return Org.make(pathlib.Path(tempfile.mkdtemp(prefix="org.")) / "org")
+
+
+@functools.cache
+def rogue_org():
+    """Another CA with the same subject and the same names."""
+    return honest_org().twin(pathlib.Path(tempfile.mkdtemp(prefix="rogue.")) / "org")
+
+
+class Report:
+    """What a probe printed."""
+
+    def __init__(self, status, values):
+        self.status = status
+        self.values = values
+
+    @property
+    def winner(self):
+        """(source, endpoint), or None."""
+        won = self.values["winner"]
+        return (won["source"], won["endpoint"]) if won else None
+
+    def attempt(self, endpoint):
+        found, = [item for item in self.values["attempts"] if item["endpoint"] == endpoint]
+        return found
+
+    def tried(self):
+        return [item["endpoint"] for item in self.values["attempts"]]
+
+    def lookups(self, source):
+        return [item for item in self.values["lookups"] if item["source"] == source]
+
+    def error(self, endpoint):
+        failed = self.attempt(endpoint)["error"]
+        return failed and (failed["code"], failed["text"])
+
+
+class World:
+    def __init__(self):
+        self.net = Net()
+        self.node, self.router = self.net.namespace("node"), self.net.namespace("router")
+        self.net.wire(self.node, "eth0", self.router, "lan0")
+        for address in (f"{ROUTER}/24", f"{ROUTER6}/64"):
+            self.router.run("ip", "address", "add", address, "dev", "lan0", *(["nodad"] if ":" in address else []))
+        # What is not an address of the world is dropped without a word.
+        for family in ("-4", "-6"):
+            self.router.run("ip", family, "route", "add", "blackhole", "default")
+        self.router.sysctl("net.ipv4.ip_forward", 1)
+        self.router.sysctl("net.ipv6.conf.all.forwarding", 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.net.__exit__(*what)
+
+    def address(self, address):
+        """An address where nobody listens: connections to it are refused."""
+        if ":" in address:
+            self.router.run("ip", "address", "add", f"{address}/128", "dev", "lo", "nodad")
+        else:
+            self.router.run("ip", "address", "add", f"{address}/32", "dev", "lo")
+
+    def gateway(self, address, org=None, port=443):
+        """A gateway of the honest org, or of another; it runs until the end."""
+        self.address(address)
+        site = Site(self.net.folder / f"gateway.{len(self.router.processes)}", org=org or honest_org())
+        endpoint = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        text = site.settings.read_text(encoding="ascii")
+        site.settings.write_text(text.replace("Listen=127.0.0.1:8443", f"Listen={endpoint}"), encoding="ascii")
+        site.server = self.router.start(GATEWAY, "serve", "--config", site.settings, ready="event=serving")
+        return site
+
+    def resolver(self, address, *answers, srv=(), options=()):
+        """dnsmasq, to which the gateway's name has these addresses; without any it does not exist."""
+        self.address(address)
+        # The addresses of one name are one record each: dnsmasq keeps all that are different.
+        records = [f"--host-record={NAME},{answer}" for answer in answers]
+        records += [f"--srv-host=_fortros-gateway._tcp.example.org,{record}" for record in srv]
+        return self.router.start(
+            "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=-", "--log-queries", "--no-resolv",
+            "--no-hosts", "--bind-interfaces", f"--listen-address={address}", "--user=root", "--pid-file=",
+            "--local=/example.org/", *records, *options, ready="started")
+
+    def settings(self, *lines, network=STATIC, gateways=()):
+        folder = self.net.folder
+        text = "\n".join(["[Organisation]", f"GatewayName={NAME}", f"CA={honest_org().ca}",
+                          f"Gateways={' '.join(gateways)}", "[Node]", f"KeyStore=file:{folder}/key",
+                          f"StateStore=file:{folder}/state", "[Network]", *network, "LinkTimeout=20s", *lines])
+        return self.net.file("preboot.conf", text + "\n")
+
+    def probe(self, *lines, wrapper=(), **settings):
+        """The report of one probe. `lines` are of [Discovery] unless they say otherwise."""
+        path = self.settings("[Discovery]", *lines, **settings)
+        empty = self.net.file("cmdline", "")
+        command = self.node.command(*wrapper, PREBOOT, "probe", "--json", "--config", path,
+                                    "--kernel-command-line", empty)
+        done = subprocess.run(command, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=LIMIT_S,
+                              check=False)
+        print(done.stdout, done.stderr, sep="\n", flush=True)
+        assert done.stdout.startswith("{"), f"{done.returncode}: {done.stderr}"
+        return Report(done.returncode, json.loads(done.stdout))
+
+
+def is_v6(endpoint):
+    return ipaddress.ip_address(endpoint.rsplit(":", 1)[0].strip("[]")).version == 6

@@ -1,0 +1,250 @@
+"""How a node finds its gateway, by `fortros-preboot probe` against real servers: what is raced, what wins,
+what is reported of the rest, and what is never sent. Times are compared with each other, not with a clock.
+"""
+
+import hashlib
+
+from lib import dhcp_servers
+from lib.discovery import BOTH, STATIC, STATIC6, World, is_v6, rogue_org
+
+TIME_LIMIT_S = 240
+G1, G2, G3 = "203.0.113.5", "203.0.113.6", "203.0.113.7"
+DEAD = "203.0.113.66"  # in the black hole
+PUBLIC, DHCP = "9.9.9.9", "192.0.2.53"
+RACE = ("PublicResolvers=" + PUBLIC,)
+NO_LINK, UNTRUSTED, POLICY_LOST = 6, 8, 16
+KEY = b"FORTKEY\x01" + bytes([64]) * 32
+KEY_RECORD = KEY + hashlib.sha256(KEY).digest()[:8]
+
+
+def endpoint(address, port=443):
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def with_dns(*servers):
+    return (*STATIC, "DNS=" + " ".join(servers))
+
+
+# --- cached ----------------------------------------------------------------------------------------
+
+def test_cached_works_with_no_dns_in_the_world():
+    """A site whose DNS is down would lose its machines at the next power cut."""
+    with World() as world:
+        world.gateway(G1)
+        report = world.probe(*RACE, "LookupTimeout=1s", gateways=[G1])
+        assert report.winner == ("cached", endpoint(G1))
+        assert report.status == 0
+
+
+def test_a_blackholed_cached_address_costs_its_head_start():
+    """Every boot would wait for a TCP time-out when a gateway has moved."""
+    with World() as world:
+        world.gateway(G1)
+        world.resolver(PUBLIC, G1)
+        report = world.probe(*RACE, "HeadStart=300ms", gateways=[DEAD])
+        assert report.winner == ("public-dns", endpoint(G1))
+        dead, asked = report.attempt(endpoint(DEAD)), report.lookups("public-dns")[0]["asked_us"]
+        assert asked - dead["began_us"] >= 300_000
+        assert report.attempt(endpoint(G1))["ended_us"] < dead["ended_us"]
+        assert report.error(endpoint(DEAD))[0] == "timeout"
+
+
+def test_a_refusing_cached_address_hands_over_at_once():
+    """The head start would be waited for although there is nothing to wait for."""
+    with World() as world:
+        world.gateway(G1)
+        world.address(G2)
+        world.resolver(PUBLIC, G1)
+        report = world.probe(*RACE, "HeadStart=15s", gateways=[G2])
+        assert report.winner == ("public-dns", endpoint(G1))
+        refused = report.attempt(endpoint(G2))
+        assert report.error(endpoint(G2))[0] == "unreachable"
+        assert report.lookups("public-dns")[0]["asked_us"] - refused["ended_us"] < 15_000_000
+
+
+# --- resolvers -------------------------------------------------------------------------------------
+
+def test_public_dns_is_dead_and_dhcp_dns_is_alive():
+    """A network that lets no foreign DNS through would keep its nodes out."""
+    with World() as world:
+        world.gateway(G1)
+        world.resolver(DHCP, G1)
+        report = world.probe(*RACE, "Sources=public-dns dhcp-dns", network=with_dns(DHCP))
+        assert report.winner == ("dhcp-dns", endpoint(G1))
+        dead, = report.lookups("public-dns")
+        assert report.attempt(endpoint(G1))["ended_us"] < dead["ended_us"]
+        assert dead["error"]["code"] == "timeout"
+
+
+def test_the_second_public_resolver_is_asked_while_the_first_is_silent():
+    """One resolver that is down would cost every boot its whole time-out."""
+    with World() as world:
+        world.gateway(G1)
+        world.resolver(PUBLIC, G1)
+        report = world.probe("PublicResolvers=9.9.9.10 " + PUBLIC, "Sources=public-dns")
+        assert report.winner == ("public-dns", endpoint(G1))
+        silent, answered = report.lookups("public-dns")
+        assert answered["ended_us"] < silent["ended_us"]
+
+
+def test_a_lying_resolver_beside_an_honest_one():
+    """DNS is discovery, not trust: the lie must be reported, and must not keep the node out."""
+    with World() as world:
+        world.gateway(G1)
+        world.gateway(G2, org=rogue_org())
+        world.resolver(PUBLIC, G2)
+        world.resolver(DHCP, G1)
+        report = world.probe(*RACE, "Sources=public-dns dhcp-dns", network=with_dns(DHCP))
+        assert report.winner == ("dhcp-dns", endpoint(G1))
+        assert report.error(endpoint(G2))[0] == "untrusted"
+
+
+def test_only_a_rogue_is_there():
+    """A rogue would be taken for the gateway, or an operator would look for a cable."""
+    with World() as world:
+        world.gateway(G2, org=rogue_org())
+        world.resolver(PUBLIC, G2)
+        report = world.probe(*RACE, "Sources=public-dns")
+        assert report.winner is None
+        assert report.status == UNTRUSTED
+
+
+def test_a_name_that_does_not_exist():
+    """The next source would be kept waiting by an answer that is final."""
+    with World() as world:
+        world.gateway(G1)
+        world.resolver(PUBLIC)
+        world.resolver(DHCP, G1)
+        report = world.probe(*RACE, "HeadStart=15s", "Sources=public-dns dhcp-dns", network=with_dns(DHCP))
+        assert report.winner == ("dhcp-dns", endpoint(G1))
+        said, = report.lookups("public-dns")
+        assert said["error"]["code"] == "name-not-resolved"
+
+
+def test_service_records_name_gateways_and_ports():
+    """An org that has moved its gateway to another port would lose its nodes."""
+    with World() as world:
+        world.gateway(G1, port=8443)
+        world.resolver(PUBLIC, DEAD, srv=["a.example.org,8443,10"], options=[f"--host-record=a.example.org,{G1}"])
+        report = world.probe(*RACE, "Sources=public-dns")
+        assert report.winner == ("public-dns", endpoint(G1, 8443))
+
+
+def test_sixty_addresses():
+    """A list without end would keep a node busy until its budget ends."""
+    with World() as world:
+        world.gateway(G1)
+        many = [f"198.51.100.{i}" for i in range(1, 60)]
+        world.router.run("ip", "route", "add", "unreachable", "198.51.100.0/24")
+        world.resolver(PUBLIC, *many)
+        world.resolver(DHCP, G1)
+        report = world.probe(*RACE, "Sources=public-dns dhcp-dns", network=with_dns(DHCP))
+        assert report.winner == ("dhcp-dns", endpoint(G1))
+        assert len(report.tried()) <= 17
+
+
+# --- families --------------------------------------------------------------------------------------
+
+V6 = "2001:db8:5::5"
+DEAD6 = "2001:db8:5::66"
+PUBLIC6 = "2001:db8:9::9"
+
+
+def test_ipv6_only():
+    """A lab without IPv4 would have no nodes."""
+    with World() as world:
+        world.gateway(V6)
+        world.resolver(PUBLIC6, V6)
+        report = world.probe(f"PublicResolvers={PUBLIC} {PUBLIC6}", "Sources=public-dns", network=STATIC6)
+        assert report.winner == ("public-dns", endpoint(V6))
+
+
+def test_ipv4_only():
+    """The same the other way round."""
+    with World() as world:
+        world.gateway(G1)
+        world.resolver(PUBLIC, V6, G1)
+        report = world.probe(f"PublicResolvers={PUBLIC6} {PUBLIC}", "Sources=public-dns")
+        assert report.winner == ("public-dns", endpoint(G1))
+
+
+def test_ipv6_is_blackholed():
+    """Each boot would pay for an IPv6 that is only promised."""
+    with World() as world:
+        world.gateway(G1)
+        world.resolver(PUBLIC, DEAD6, G1)
+        report = world.probe(f"PublicResolvers={PUBLIC6} {PUBLIC}", "Sources=public-dns", network=BOTH)
+        assert report.winner == ("public-dns", endpoint(G1))
+        dead = report.attempt(endpoint(DEAD6))
+        assert is_v6(dead["endpoint"]) and report.attempt(endpoint(G1))["ended_us"] < dead["ended_us"]
+
+
+# --- gateways --------------------------------------------------------------------------------------
+
+def test_three_gateways_of_which_one_is_dead_and_one_is_somebody_elses():
+    """A node would be kept out by the first address that does not work."""
+    with World() as world:
+        world.gateway(G1, org=rogue_org())
+        world.gateway(G3)
+        world.resolver(PUBLIC, DEAD, G1, G3)
+        report = world.probe(*RACE, "Sources=public-dns")
+        assert report.winner == ("public-dns", endpoint(G3))
+        assert report.error(endpoint(G1))[0] == "untrusted"
+
+
+# --- opsec -----------------------------------------------------------------------------------------
+
+def test_with_cached_alone_no_packet_of_dns_is_sent():
+    """One question tells everybody on the wire whose node this is."""
+    for gateway_is_up in (True, False):
+        with World() as world:
+            if gateway_is_up:
+                world.gateway(G1)
+            world.resolver(PUBLIC, G1 if gateway_is_up else DEAD)
+            wire = world.router.capture("lan0")
+            calls = world.net.folder / "calls"
+            report = world.probe(*RACE, "Sources=cached", "AttemptTimeout=1s", gateways=[G1], network=with_dns(PUBLIC),
+                                 wrapper=["strace", "-f", "-o", calls, "-e", "trace=socket,connect,sendto,sendmsg"])
+            assert (report.status == 0) == gateway_is_up
+            assert not report.values["lookups"]
+            assert not [packet for packet in wire.stop() if packet.kind == "dns"]
+            said = calls.read_text()
+            assert "connect(" in said and "htons(53)" not in said and "htons(5353)" not in said
+
+
+def test_a_key_without_its_state_asks_no_resolver():
+    """Who deletes a variable would make an opsec node ask the world for its gateway."""
+    for spoilt in (None, b"FORTROS\x01 and then nothing of the kind", b"", bytes(30_000)):
+        with World() as world:
+            world.gateway(G1)
+            world.resolver(PUBLIC, G1)
+            (world.net.folder / "key").write_bytes(KEY_RECORD)
+            if spoilt is not None:
+                (world.net.folder / "state").write_bytes(spoilt)
+            wire = world.router.capture("lan0")
+            report = world.probe(*RACE, gateways=[G2], network=with_dns(PUBLIC))
+            assert report.values["state_lost"] and report.values["sources"] == "cached"
+            assert report.status == POLICY_LOST
+            assert not [packet for packet in wire.stop() if packet.kind == "dns"]
+
+
+# --- DHCP ------------------------------------------------------------------------------------------
+
+def test_dhcp_names_the_resolver():
+    """The whole way of an ordinary network: address, router and resolver from DHCP."""
+    with World() as world:
+        world.gateway(G1)
+        world.resolver(DHCP, G1)
+        dhcp_servers.dnsmasq(world.router, "lan0", "option:router,192.0.2.1", f"option:dns-server,{DHCP}")
+        report = world.probe(*RACE, "Sources=dhcp-dns", network=["Mode=auto"])
+        assert report.winner == ("dhcp-dns", endpoint(G1))
+        assert report.values["links"][0]["resolvers"] == [DHCP]
+
+
+def test_no_link_at_all():
+    """An operator must be told of the cable and not of the gateway."""
+    with World() as world:
+        world.router.run("ip", "link", "set", "lan0", "down")
+        report = world.probe(*RACE, network=["Mode=auto", "LinkTimeout=1s"])
+        assert report.status == NO_LINK
+        assert "no carrier" in report.values["link_trouble"]
