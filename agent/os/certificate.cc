@@ -1,8 +1,10 @@
 #include "os/certificate.h"
 
 #include <mbedtls/oid.h>
+#include <mbedtls/platform_util.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "base/text.h"
 
@@ -28,9 +30,37 @@ WallTime wall_time_of(const mbedtls_x509_time& time) {
     return sys_days{date} + hours{time.hour} + minutes{time.min} + seconds{time.sec};
 }
 
+// What mbedTLS asks for (MBEDTLS_PLATFORM_GMTIME_R_ALT): the C library's gmtime_r() brings its time
+// zones and sscanf(), 120 KB, into a static program.
+extern "C" tm* mbedtls_platform_gmtime_r(const mbedtls_time_t* time, tm* out) {
+    using namespace std::chrono;
+    const sys_seconds moment{seconds{*time}};
+    const auto day = floor<days>(moment);
+    const year_month_day date{day};
+    const hh_mm_ss clock{moment - day};
+    *out = {};
+    out->tm_year = static_cast<int>(date.year()) - 1900;
+    out->tm_mon = static_cast<int>(static_cast<unsigned>(date.month())) - 1;
+    out->tm_mday = static_cast<int>(static_cast<unsigned>(date.day()));
+    out->tm_hour = static_cast<int>(clock.hours().count());
+    out->tm_min = static_cast<int>(clock.minutes().count());
+    out->tm_sec = static_cast<int>(clock.seconds().count());
+    return out;
+}
+
 mbedtls_ecp_group_id curve_of(const mbedtls_x509_crt& certificate) {
     const mbedtls_ecp_keypair* key = mbedtls_pk_ec(certificate.pk);
     return key ? mbedtls_ecp_keypair_get_group_id(key) : MBEDTLS_ECP_DP_NONE;
+}
+
+bool is_of_unknown_kind(int parse_error) {
+    // The low seven bits tell which part of the library found it (mbedtls/error.h).
+    switch (-(-parse_error & ~0x7f)) {
+        case MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG:
+        case MBEDTLS_ERR_PK_UNKNOWN_PK_ALG:
+        case MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE: return true;
+        default: return false;
+    }
 }
 
 std::string text_of(const mbedtls_x509_name& name) {
@@ -131,7 +161,7 @@ Error ChainJudge::refusal(std::uint32_t flags, std::string_view whose) const {
     else if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0)
         what += " is not signed by the pinned organisation CA (it names '" + m_issuer + "')";
     else if ((flags & weak_flags) != 0)
-        what += " has a kind of key or signature that is not accepted (ECDSA on P-256 or P-384 is)";
+        what += " " + std::string(not_accepted_words);
     else if ((flags & date_flags) != 0)
         what += m_date_problem;
     else if ((flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0)

@@ -19,10 +19,18 @@ namespace fortros {
 // ECDSA on P-256 and P-384 with SHA-256, SHA-384 or SHA-512, and nothing else.
 extern const mbedtls_x509_crt_profile certificate_profile;
 
+// The end of a sentence about a certificate that is of another kind.
+inline constexpr std::string_view not_accepted_words =
+    "has a kind of key or signature that is not accepted (ECDSA on P-256 or P-384 is)";
+
 WallTime wall_time_of(const mbedtls_x509_time& time);
 
 // The curve of an EC key, MBEDTLS_ECP_DP_NONE for another kind of key.
 mbedtls_ecp_group_id curve_of(const mbedtls_x509_crt& certificate);
+
+// Whether mbedTLS could not read a certificate for its kind of key or signature, which ours has no
+// code for (see the wrap's mbedtls_config.h): the certificate is not damaged.
+bool is_of_unknown_kind(int parse_error);
 
 // A distinguished name, printable.
 std::string text_of(const mbedtls_x509_name& name);

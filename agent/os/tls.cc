@@ -349,6 +349,8 @@ Error TlsConnection::Machine::handshake_error(int result) const {
             return {ErrorCode::Exhausted, "no memory for a TLS connection"};
         default: break;
     }
+    if (is_of_unknown_kind(result))
+        return untrusted("the gateway's certificate " + std::string(not_accepted_words));
     // Errors of the X.509 and ASN.1 modules.
     if (result <= -0x2080 && result >= -0x2fff)
         return untrusted("the peer's certificate cannot be read", library_words(result));
@@ -389,7 +391,6 @@ Result<std::unique_ptr<TlsConnector>> TlsConnector::create(Loop& loop,
     mbedtls_ssl_conf_ciphersuites(ssl, cipher_suites);
     mbedtls_ssl_conf_groups(ssl, groups);
     mbedtls_ssl_conf_sig_algs(ssl, signature_algorithms);
-    mbedtls_ssl_conf_session_tickets(ssl, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
     mbedtls_ssl_conf_rng(ssl, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
     return std::unique_ptr<TlsConnector>(new TlsConnector(loop, std::move(config)));
 }

@@ -61,7 +61,7 @@ static Status check_anchor(const mbedtls_x509_crt& anchor, const std::string& wh
         return bad("may not sign certificates (key usage)");
     if (auto curve = curve_of(anchor);
         curve != MBEDTLS_ECP_DP_SECP256R1 && curve != MBEDTLS_ECP_DP_SECP384R1)
-        return bad("has a key that is neither P-256 nor P-384");
+        return bad(not_accepted_words);
     return {};
 }
 
@@ -86,6 +86,8 @@ Result<std::unique_ptr<TrustAnchors>> TrustAnchors::parse(std::string_view pem,
         const std::string text(certificates[i]);  // mbedTLS wants the NUL counted
         const int error = mbedtls_x509_crt_parse(
             chain.get(), reinterpret_cast<const unsigned char*>(text.c_str()), text.size() + 1);
+        if (is_of_unknown_kind(error))
+            return fail(ErrorCode::InvalidData, where + " " + std::string(not_accepted_words));
         if (error != 0)
             return fail(ErrorCode::InvalidData, where + " is damaged",
                         "mbedTLS error " + std::to_string(error));
@@ -129,6 +131,9 @@ Result<Signer> TrustAnchors::verify(ByteView certificate_der, WallTime now) cons
     Chain certificate(new_chain());
     const int parsed = mbedtls_x509_crt_parse_der(certificate.get(), certificate_der.data(),
                                                   certificate_der.size());
+    if (is_of_unknown_kind(parsed))
+        return fail(ErrorCode::Untrusted,
+                    "the signer's certificate " + std::string(not_accepted_words));
     // One certificate and nothing behind it, or the same signer would have many ids.
     if (parsed != 0 || certificate->raw.len != certificate_der.size())
         return fail(ErrorCode::Untrusted, "the signer's certificate cannot be read",

@@ -1,13 +1,10 @@
 #include "unit/os/certificates.h"
 
 #include <doctest/doctest.h>
-#include <mbedtls/oid.h>
-#include <mbedtls/x509_crt.h>
-#include <psa/crypto.h>
+#include <openssl/rsa.h>
+#include <openssl/x509v3.h>
 
-extern "C" {  // which this header of mbedTLS 3.6 forgets
-#include <mbedtls/psa_util.h>
-}
+#include <bit>
 
 #include "base/encoding.h"
 #include "base/text.h"
@@ -15,6 +12,7 @@ extern "C" {  // which this header of mbedTLS 3.6 forgets
 namespace fortros {
 
 static constexpr std::uint8_t sequence = 0x30;
+static constexpr std::uint8_t bit_string = 0x03;
 static constexpr std::uint8_t object_identifier = 0x06;
 
 static Bytes der(std::uint8_t tag, ByteView content) {
@@ -32,22 +30,34 @@ static Bytes der(std::uint8_t tag, ByteView content) {
 
 static void append(Bytes& to, const Bytes& what) { to.insert(to.end(), what.begin(), what.end()); }
 
-TestKey::TestKey(mbedtls_ecp_group_id curve) {
-    REQUIRE(psa_crypto_init() == PSA_SUCCESS);
-    mbedtls_pk_init(&pk);
-    REQUIRE(mbedtls_pk_setup(&pk, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY)) == 0);
-    REQUIRE(mbedtls_ecp_gen_key(curve, mbedtls_pk_ec(pk), mbedtls_psa_get_random,
-                                MBEDTLS_PSA_RANDOM_STATE) == 0);
+TestKey::TestKey(const char* kind)
+    : pkey(kind == std::string_view("RSA") ? EVP_RSA_gen(2048) : EVP_EC_gen(kind)) {
+    REQUIRE(pkey != nullptr);
 }
 
-TestKey::~TestKey() { mbedtls_pk_free(&pk); }
+crypto::PointP256 TestKey::point() const {
+    crypto::PointP256 point{};
+    REQUIRE(i2d_PublicKey(pkey.get(), nullptr) == static_cast<int>(point.size()));
+    auto* out = point.data();
+    i2d_PublicKey(pkey.get(), &out);
+    return point;
+}
 
-// "20270115080000", as mbedTLS wants it.
-static std::string time_text(WallTime time) {
-    std::string text;
-    for (char c : to_rfc3339(time))
-        if (c >= '0' && c <= '9') text += c;
-    return text;
+static void set_name(X509_NAME* name, std::string_view text) {
+    REQUIRE(text.starts_with("CN="));
+    text.remove_prefix(3);
+    REQUIRE(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                       reinterpret_cast<const unsigned char*>(text.data()),
+                                       static_cast<int>(text.size()), -1, 0) == 1);
+}
+
+static void extend(X509* certificate, int kind, bool critical, const Bytes& value) {
+    ASN1_OCTET_STRING* octets = ASN1_OCTET_STRING_new();
+    ASN1_OCTET_STRING_set(octets, value.data(), static_cast<int>(value.size()));
+    X509_EXTENSION* extension = X509_EXTENSION_create_by_NID(nullptr, kind, critical, octets);
+    REQUIRE(X509_add_ext(certificate, extension, -1) == 1);
+    X509_EXTENSION_free(extension);
+    ASN1_OCTET_STRING_free(octets);
 }
 
 static Bytes names_of(const CertificateSpec& spec) {
@@ -58,60 +68,56 @@ static Bytes names_of(const CertificateSpec& spec) {
     return names;
 }
 
-Bytes make_certificate(const CertificateSpec& spec, const TestKey& key, const std::string& issuer,
-                       const TestKey& issuer_key) {
-    static std::uint8_t serial = 0;
-    mbedtls_x509write_cert writer;
-    mbedtls_x509write_crt_init(&writer);
-    ++serial;
-    std::uint8_t serial_bytes[] = {1, serial};
-    auto* subject_pk = const_cast<mbedtls_pk_context*>(&key.pk);
-    auto* issuer_pk = const_cast<mbedtls_pk_context*>(&issuer_key.pk);
-    mbedtls_x509write_crt_set_subject_key(&writer, subject_pk);
-    mbedtls_x509write_crt_set_issuer_key(&writer, issuer_pk);
-    mbedtls_x509write_crt_set_md_alg(&writer, spec.hash);
-    REQUIRE(mbedtls_x509write_crt_set_serial_raw(&writer, serial_bytes, 2) == 0);
-    REQUIRE(mbedtls_x509write_crt_set_subject_name(&writer, spec.subject.c_str()) == 0);
-    REQUIRE(mbedtls_x509write_crt_set_issuer_name(&writer, issuer.c_str()) == 0);
-    REQUIRE(mbedtls_x509write_crt_set_validity(&writer, time_text(spec.not_before).c_str(),
-                                               time_text(spec.not_after).c_str()) == 0);
-    REQUIRE(mbedtls_x509write_crt_set_basic_constraints(&writer, spec.is_ca, -1) == 0);
-    if (spec.key_usage != 0)
-        REQUIRE(mbedtls_x509write_crt_set_key_usage(&writer, spec.key_usage) == 0);
-
-    auto extend = [&](std::string_view oid, const Bytes& value) {
-        REQUIRE(mbedtls_x509write_crt_set_extension(&writer, oid.data(), oid.size(), 0,
-                                                    value.data(), value.size()) == 0);
-    };
+static void add_extensions(X509* certificate, const CertificateSpec& spec) {
+    const Bytes is_ca{0x01, 0x01, 0xff};
+    extend(certificate, NID_basic_constraints, spec.is_ca,
+           der(sequence, spec.is_ca ? is_ca : Bytes{}));
+    if (spec.key_usage != 0) {
+        const auto unused_bits = static_cast<std::uint8_t>(std::countr_zero(spec.key_usage));
+        extend(certificate, NID_key_usage, true,
+               der(bit_string, Bytes{unused_bits, static_cast<std::uint8_t>(spec.key_usage)}));
+    }
     if (!spec.extended_usage.empty()) {
         Bytes usages;
         for (auto usage : spec.extended_usage)
             append(usages, der(object_identifier, as_bytes(usage)));
-        extend({MBEDTLS_OID_EXTENDED_KEY_USAGE, MBEDTLS_OID_SIZE(MBEDTLS_OID_EXTENDED_KEY_USAGE)},
-               der(sequence, usages));
+        extend(certificate, NID_ext_key_usage, false, der(sequence, usages));
     }
     if (Bytes names = names_of(spec); !names.empty())
-        extend({MBEDTLS_OID_SUBJECT_ALT_NAME, MBEDTLS_OID_SIZE(MBEDTLS_OID_SUBJECT_ALT_NAME)},
-               der(sequence, names));
+        extend(certificate, NID_subject_alt_name, false, der(sequence, names));
+}
 
-    Bytes buffer(16384);
-    const int size = mbedtls_x509write_crt_der(&writer, buffer.data(), buffer.size(),
-                                               mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
-    mbedtls_x509write_crt_free(&writer);
-    REQUIRE(size > 0);
-    return {buffer.end() - size, buffer.end()};  // it writes from the end
+Bytes make_certificate(const CertificateSpec& spec, const TestKey& key, const std::string& issuer,
+                       const TestKey& issuer_key) {
+    static long serial = 0x100;
+    const gateway::OpenSsl<X509> owned(X509_new());
+    X509* certificate = owned.get();
+    X509_set_version(certificate, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial);
+    set_name(X509_get_subject_name(certificate), spec.subject);
+    set_name(X509_get_issuer_name(certificate), issuer);
+    ASN1_TIME_set(X509_getm_notBefore(certificate), spec.not_before.time_since_epoch().count());
+    ASN1_TIME_set(X509_getm_notAfter(certificate), spec.not_after.time_since_epoch().count());
+    X509_set_pubkey(certificate, key.pkey.get());
+    add_extensions(certificate, spec);
+    REQUIRE(X509_sign(certificate, issuer_key.pkey.get(), EVP_get_digestbyname(spec.hash)) > 0);
+
+    Bytes out(static_cast<std::size_t>(i2d_X509(certificate, nullptr)));
+    auto* end = out.data();
+    i2d_X509(certificate, &end);
+    return out;
 }
 
 static CertificateSpec authority_spec(CertificateSpec spec, const std::string& name) {
     spec.subject = name;
     spec.is_ca = true;
-    if (spec.key_usage == 0) spec.key_usage = MBEDTLS_X509_KU_KEY_CERT_SIGN;
+    if (spec.key_usage == 0) spec.key_usage = KU_KEY_CERT_SIGN;
     return spec;
 }
 
-TestAuthority::TestAuthority(std::string name, CertificateSpec spec, mbedtls_ecp_group_id curve)
+TestAuthority::TestAuthority(std::string name, CertificateSpec spec, const char* kind)
     : name(std::move(name)),
-      key(curve),
+      key(kind),
       certificate(
           make_certificate(authority_spec(std::move(spec), this->name), key, this->name, key)) {}
 

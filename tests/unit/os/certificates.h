@@ -1,7 +1,6 @@
-// Certificates for tests, good and bad ones, made on the spot with fresh keys.
+// Certificates for tests, good and bad ones, made on the spot with fresh keys. By OpenSSL: the nodes'
+// mbedTLS is built without what they never do, like signing certificates with keys they refuse.
 #pragma once
-
-#include <mbedtls/pk.h>
 
 #include <string>
 #include <string_view>
@@ -9,16 +8,19 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "core/crypto.h"
+#include "gateway/openssl.h"
 
 namespace fortros {
 
 struct TestKey {
-    explicit TestKey(mbedtls_ecp_group_id curve = MBEDTLS_ECP_DP_SECP256R1);
-    TestKey(const TestKey&) = delete;
-    TestKey& operator=(const TestKey&) = delete;
-    ~TestKey();
+    // An elliptic curve, or "RSA".
+    explicit TestKey(const char* kind = "P-256");
 
-    mbedtls_pk_context pk;
+    // Of a key on P-256.
+    crypto::PointP256 point() const;
+
+    gateway::OpenSsl<EVP_PKEY> pkey;
 };
 
 // DER content octets of extended key usages.
@@ -30,7 +32,7 @@ inline constexpr std::string_view any_usage_oid{"\x55\x1d\x25\x00", 4};
 inline constexpr WallTime test_now{1'800'000'000s};
 
 struct CertificateSpec {
-    std::string subject = "CN=leaf";
+    std::string subject = "CN=leaf";  // a common name and nothing else
     bool is_ca = false;
     unsigned key_usage = 0;  // MBEDTLS_X509_KU_*, 0: no such extension
     std::vector<std::string_view> extended_usage{};
@@ -39,7 +41,7 @@ struct CertificateSpec {
     bool other_name = false;  // a kind of name that mbedTLS does not read
     WallTime not_before = test_now - std::chrono::days{1};
     WallTime not_after = test_now + std::chrono::days{30};
-    mbedtls_md_type_t hash = MBEDTLS_MD_SHA256;
+    const char* hash = "SHA256";
 };
 
 // DER of a certificate for `key`, signed by `issuer_key` in the name of `issuer`.
@@ -49,7 +51,7 @@ Bytes make_certificate(const CertificateSpec& spec, const TestKey& key, const st
 // An org's CA: its key and its own certificate.
 struct TestAuthority {
     explicit TestAuthority(std::string name = "CN=Test Org CA", CertificateSpec spec = {},
-                           mbedtls_ecp_group_id curve = MBEDTLS_ECP_DP_SECP256R1);
+                           const char* kind = "P-256");
     Bytes issue(const CertificateSpec& spec, const TestKey& key) const {
         return make_certificate(spec, key, name, this->key);
     }

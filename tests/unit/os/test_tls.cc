@@ -198,8 +198,8 @@ TEST_CASE("tls: a leaf that no pinned CA vouches for is refused") {
                     "the gateway's certificate is not signed by the pinned organisation CA"));
 }
 
-// A certificate of the org for anything else would do for a gateway. (Two more, which mbedTLS's
-// server will not present, are in tests/net/test_tls.py.)
+// A certificate of the org for anything else would do for a gateway. (Two more are in
+// tests/net/test_tls.py.)
 TEST_CASE("tls: a leaf of the right CA that is not exactly a gateway's is refused") {
     CHECK(holds(refusal_of([](auto& spec) { spec.dns_names = {"www.example.org", "b.org"}; }),
                 "for other names: www.example.org, b.org"));
@@ -226,18 +226,20 @@ TEST_CASE("tls: a leaf of the right CA that is not exactly a gateway's is refuse
                 "more than one WireGuard key"));
     CHECK(holds(refusal_of([](auto& spec) { spec.uris = {wireguard_uri + "="}; }),
                 "WireGuard key that is none"));
-    CHECK(holds(refusal_of([](auto& spec) { spec.hash = MBEDTLS_MD_SHA1; }), "is not accepted"));
+    CHECK(holds(refusal_of([](auto& spec) { spec.hash = "SHA1"; }), "is not accepted"));
 }
 
 // A chain is as strong as its weakest link, and only two kinds of links were ever looked at.
 TEST_CASE("tls: an intermediate with another kind of key is refused") {
-    TestAuthority authority;
-    TestKey other_curve(MBEDTLS_ECP_DP_SECP521R1), key;
-    auto middle = authority.issue(
-        {.subject = "CN=issuing", .is_ca = true, .key_usage = MBEDTLS_X509_KU_KEY_CERT_SIGN},
-        other_curve);
-    auto below = make_certificate(gateway_spec(), key, "CN=issuing", other_curve);
-    CHECK(holds(refusal(authority, {below, middle}, key), "is not accepted"));
+    for (const char* kind : {"P-521", "RSA"}) {
+        TestAuthority authority;
+        TestKey other(kind), key;
+        auto middle = authority.issue(
+            {.subject = "CN=issuing", .is_ca = true, .key_usage = MBEDTLS_X509_KU_KEY_CERT_SIGN},
+            other);
+        auto below = make_certificate(gateway_spec(), key, "CN=issuing", other);
+        CHECK(holds(refusal(authority, {below, middle}, key), "is not accepted"));
+    }
 }
 
 // A pinned CA's key, if it were stolen from an image builder, could serve as it is.
@@ -269,7 +271,7 @@ TEST_CASE("tls: a peer that speaks TLS 1.2 only is refused") {
     TlsServer server({.chain = {authority.issue(gateway_spec(), key)},
                       .key = &key,
                       .answer = good_answer,
-                      .version = MBEDTLS_SSL_VERSION_TLS1_2});
+                      .version = TLS1_2_VERSION});
     Node node(to_pem(authority.certificate));
     node.talk_to(server.endpoint());
     CHECK(node.told == "failed ");

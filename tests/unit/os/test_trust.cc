@@ -72,8 +72,19 @@ TEST_CASE("trust: one to four CA certificates are pinned, with comments between 
 
 // An org with the stronger curve could not boot.
 TEST_CASE("trust: a P-384 CA may be pinned") {
-    TestAuthority authority("CN=CA", {.hash = MBEDTLS_MD_SHA384}, MBEDTLS_ECP_DP_SECP384R1);
+    TestAuthority authority("CN=CA", {.hash = "SHA384"}, "P-384");
     CHECK(anchors_of(to_pem(authority.certificate))->count() == 1);
+}
+
+// An org whose own root is older than its nodes could not boot.
+TEST_CASE("trust: a CA that an RSA root has signed may be pinned") {
+    TestKey key, root("RSA");
+    const auto certificate = make_certificate(
+        {.subject = "CN=nodes", .is_ca = true, .key_usage = MBEDTLS_X509_KU_KEY_CERT_SIGN}, key,
+        "CN=root", root);
+    const auto anchors = anchors_of(to_pem(certificate));
+    TestKey signer;
+    CHECK(refusal(*anchors, make_certificate(signer_spec(), signer, "CN=nodes", key)).empty());
 }
 
 // The clock rule would take a wrong moment for certain.
@@ -118,8 +129,10 @@ TEST_CASE("trust: what is no CA certificate can't be pinned") {
 
 // A key that TLS refuses anyway would be found out only at the gateway.
 TEST_CASE("trust: a CA with another kind of key can't be pinned") {
-    TestAuthority authority("CN=CA", {}, MBEDTLS_ECP_DP_SECP521R1);
-    CHECK(refused(to_pem(authority.certificate), "neither P-256 nor P-384"));
+    for (const char* kind : {"P-521", "RSA"}) {
+        TestAuthority authority("CN=CA", {}, kind);
+        CHECK(refused(to_pem(authority.certificate), "ECDSA on P-256 or P-384 is"));
+    }
 }
 
 // Whoever reads the image could sign for the organisation.
@@ -153,11 +166,7 @@ TEST_CASE("trust: a signer's certificate gives its id, key and dates") {
     CHECK(signer->id == signer_id_of(certificate));
     CHECK(signer->not_before == test_now - a_day);
     CHECK(signer->not_after == test_now + 30 * a_day);
-    crypto::PointP256 point{};
-    std::size_t size = 0;
-    REQUIRE(mbedtls_ecp_write_public_key(mbedtls_pk_ec(key.pk), MBEDTLS_ECP_PF_UNCOMPRESSED, &size,
-                                         point.data(), point.size()) == 0);
-    CHECK(signer->key == point);
+    CHECK(signer->key == key.point());
 }
 
 // During a rotation signers of the new CA would be strangers.
@@ -255,10 +264,10 @@ TEST_CASE("trust: a signer has no DNS name, is no CA and may sign") {
 TEST_CASE("trust: a signer's key is P-256 and its certificate signed with SHA-2") {
     TestAuthority authority;
     auto anchors = anchors_of(to_pem(authority.certificate));
-    TestKey long_key(MBEDTLS_ECP_DP_SECP384R1), key;
+    TestKey long_key("P-384"), key;
     CHECK(holds(refusal(*anchors, authority.issue(signer_spec(), long_key)), "not P-256"));
     auto spec = signer_spec();
-    spec.hash = MBEDTLS_MD_SHA1;
+    spec.hash = "SHA1";
     CHECK(holds(refusal(*anchors, authority.issue(spec, key)), "kind of key or signature"));
 }
 

@@ -1,7 +1,6 @@
-// A gateway's end of TLS for unit tests: one connection, in a thread of its own, on the loopback.
+// A gateway's end of TLS for unit tests, by OpenSSL as in a real gateway: one connection, in a thread
+// of its own, on the loopback.
 #pragma once
-
-#include <mbedtls/ssl.h>
 
 #include <atomic>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "core/address.h"
+#include "gateway/openssl.h"
 #include "os/fd.h"
 #include "unit/os/certificates.h"
 
@@ -21,7 +21,7 @@ public:
         std::vector<Bytes> chain;  // leaf first
         const TestKey* key = nullptr;
         std::string answer{};  // sent once a request has come that ends in "end"
-        mbedtls_ssl_protocol_version version = MBEDTLS_SSL_VERSION_TLS1_3;
+        int version = TLS1_3_VERSION;
         bool answer_at_once = false;  // before any request
         bool close_after_answer = false;
     };
@@ -41,9 +41,10 @@ public:
 
 private:
     void serve();
-    void talk(mbedtls_ssl_context& ssl);
+    void talk(SSL* ssl);
 
     Options m_options;
+    gateway::OpenSsl<SSL_CTX> m_context;
     Fd m_listener;
     Endpoint m_endpoint;
     std::atomic<int> m_accepted = -1;
