@@ -7,6 +7,7 @@
 
 #include "base/encoding.h"
 #include "core/attestation.h"
+#include "os/clock.h"
 #include "unit/os/certificates.h"
 #include "unit/os/temporary_directory.h"
 
@@ -176,6 +177,25 @@ TEST_CASE("trust: a signer may come from any of the anchors") {
     TestKey key;
     CHECK(refusal(*anchors, old.issue(signer_spec(), key)).empty());
     CHECK(refusal(*anchors, fresh.issue(signer_spec(), key)).empty());
+}
+
+// A CA that was renewed under its key would vouch for nobody while its old certificate is pinned too.
+TEST_CASE("trust: of two certificates of one CA the one that is valid is taken") {
+    const WallTime now = wall_now();  // mbedTLS chooses by the system's clock
+    TestKey ca, key;
+    CertificateSpec spec{
+        .subject = "CN=CA", .is_ca = true, .key_usage = MBEDTLS_X509_KU_KEY_CERT_SIGN};
+    spec.not_before = now - 900 * a_day;
+    spec.not_after = now - a_day;
+    const std::string old = to_pem(make_certificate(spec, ca, "CN=CA", ca));
+    spec.not_before = now - 2 * a_day;
+    spec.not_after = now + 900 * a_day;
+    const std::string renewed = to_pem(make_certificate(spec, ca, "CN=CA", ca));
+    auto signer = signer_spec();
+    signer.not_before = now - a_day;
+    signer.not_after = now + a_day;
+    for (const auto& pem : {old + renewed, renewed + old})
+        CHECK(refusal(*anchors_of(pem), make_certificate(signer, key, "CN=CA", ca), now).empty());
 }
 
 // Anybody could attest members.
