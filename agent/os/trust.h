@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include "core/enrolment.h"
 
-struct mbedtls_x509_crt;
+struct mbedtls_x509_crt;  // NOLINT(readability-identifier-naming): mbedTLS's own name
 
 namespace fortros {
 
