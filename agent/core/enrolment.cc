@@ -45,18 +45,6 @@ static Status check_proof(const HttpAnswer& answer, const PendingRequest& reques
     return {};
 }
 
-static Status check_endpoint(const Endpoint& endpoint, const OrgPrefix& prefix) {
-    const IpAddress& address = endpoint.address;
-    if (prefix.contains(address))
-        return fail(ErrorCode::Untrusted, "an endpoint lies inside the overlay it should carry",
-                    endpoint.text());
-    if (address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
-        address.is_link_local())
-        return fail(ErrorCode::Untrusted, "an endpoint is not an address of a host",
-                    endpoint.text());
-    return {};
-}
-
 static Status check_peer(const MeshPeer& peer, const JudgeContext& context, const OrgPrefix& prefix,
                          const std::vector<Signer>& signers) {
     if (peer.key == context.node)

@@ -17,6 +17,19 @@ static constexpr std::int64_t mtu_max = 65455;
 
 // --- the plan -----------------------------------------------------------------------------------
 
+Status check_endpoint(const Endpoint& endpoint, const OrgPrefix& prefix) {
+    static const IpAddress broadcast = IpAddress::v4({255, 255, 255, 255});
+    const IpAddress& address = endpoint.address;
+    if (prefix.contains(address))
+        return fail(ErrorCode::Untrusted, "an endpoint lies inside the overlay it should carry",
+                    endpoint.text());
+    if (address.is_unspecified() || address.is_multicast() || address.is_loopback() ||
+        address.is_link_local() || address == broadcast)
+        return fail(ErrorCode::Untrusted, "an endpoint is not an address of a host",
+                    endpoint.text());
+    return {};
+}
+
 // The one whose address has just answered, or else one of its family: a node without IPv6 must not
 // be given the IPv6 endpoint that happens to come first.
 static std::optional<Endpoint> best_endpoint(const MeshPeer& peer, const OrgPrefix& prefix,

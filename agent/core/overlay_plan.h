@@ -68,6 +68,10 @@ struct MeshPeer {
     bool operator==(const MeshPeer&) const = default;
 };
 
+// Untrusted where a peer can't be reached there: inside the overlay that it should carry, or no
+// address of a host.
+Status check_endpoint(const Endpoint& endpoint, const OrgPrefix& prefix);
+
 struct OverlayOptions {
     std::uint16_t listen_port = 0;
     std::uint32_t mtu = 1420;

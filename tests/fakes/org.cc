@@ -29,7 +29,16 @@ FakeSigner::FakeSigner(WallTime not_before, WallTime not_after) {
 
 Bytes FakeSigner::attest(const OrgPrefix& prefix, const PublicKey& node, Role role,
                          WallTime not_after, std::uint64_t serial) const {
-    Bytes bytes = attestation_bytes_to_sign({prefix, node, role, serial, not_after, m_signer.id});
+    return with_signature(
+        attestation_bytes_to_sign({prefix, node, role, serial, not_after, m_signer.id}));
+}
+
+Bytes FakeSigner::sign(BootstrapSet set) const {
+    set.signer = m_signer.id;
+    return with_signature(bootstrap_bytes_to_sign(set));
+}
+
+Bytes FakeSigner::with_signature(Bytes bytes) const {
     crypto::Signature signature;
     std::size_t size = 0;
     ASSERT(psa_sign_message(m_key, PSA_ALG_ECDSA(PSA_ALG_SHA_256), bytes.data(), bytes.size(),

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "core/attestation.h"
+#include "core/bootstrap_set.h"
 #include "core/enrolment.h"
 #include "core/http.h"
 #include "core/messages.h"
@@ -16,16 +17,20 @@
 
 namespace fortros::fakes {
 
-// A P-256 key that signs attestations; its "certificate" is its public point.
+// A P-256 key that signs attestations and bootstrap sets; its "certificate" is its public point.
 class FakeSigner {
 public:
     explicit FakeSigner(WallTime not_before = {}, WallTime not_after = WallTime::max());
     Bytes attest(const OrgPrefix& prefix, const PublicKey& node, Role role, WallTime not_after,
                  std::uint64_t serial = 1) const;
+    // The set with this signer's id, signed.
+    Bytes sign(BootstrapSet set) const;
     Bytes certificate() const { return {m_signer.key.begin(), m_signer.key.end()}; }
     const Signer& signer() const { return m_signer; }
 
 private:
+    Bytes with_signature(Bytes bytes) const;
+
     unsigned m_key = 0;  // PSA key id
     Signer m_signer;
 };

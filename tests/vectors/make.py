@@ -104,12 +104,110 @@ def proof_vector(i: int) -> dict:
     }
 
 
+# --- ECDSA on P-256 (FIPS 186-5 section 6.4, SEC 2 section 2.4.2), to sign samples only ---
+
+Q = 2**256 - 2**224 + 2**192 + 2**96 - 1
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+G = (0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+     0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5)
+
+
+def p256_add(a: tuple | None, b: tuple | None) -> tuple | None:
+    """Affine; None is the point at infinity."""
+    if a is None or b is None:
+        return a or b
+    if a[0] == b[0] and (a[1] + b[1]) % Q == 0:
+        return None
+    if a == b:
+        slope = (3 * a[0] ** 2 - 3) * pow(2 * a[1], -1, Q)
+    else:
+        slope = (b[1] - a[1]) * pow(b[0] - a[0], -1, Q)
+    x = (slope**2 - a[0] - b[0]) % Q
+    return x, (slope * (a[0] - x) - a[1]) % Q
+
+
+def p256_multiply(k: int, point: tuple) -> tuple:
+    sum_ = None
+    while k:
+        sum_ = p256_add(sum_, point) if k & 1 else sum_
+        point, k = p256_add(point, point), k >> 1
+    return sum_
+
+
+def p256_point(private: int) -> bytes:
+    x, y = p256_multiply(private, G)
+    return b"\4" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
+
+
+def p256_sign(private: int, message: bytes) -> bytes:
+    """The nonce is fixed by key and message, for vectors that stay; not RFC 6979's way."""
+    nonce = int.from_bytes(sample(f"nonce {private} {message.hex()}"), "big") % N
+    r = p256_multiply(nonce, G)[0] % N
+    digest = int.from_bytes(hashlib.sha256(message).digest(), "big")
+    s = pow(nonce, -1, N) * (digest + r * private) % N
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+ROLES = {"node": 1, "lighthouse": 2, "gateway": 3}
+
+
+def bootstrap_peer(peer: dict) -> bytes:
+    out = base64.b64decode(peer["public_key"]) + bytes([ROLES[peer["role"]]])
+    out += peer["keepalive_seconds"].to_bytes(2, "big") + bytes([len(peer["endpoints"])])
+    for endpoint in peer["endpoints"]:
+        host, port = endpoint.rsplit(":", 1)
+        address = ipaddress.ip_address(host.strip("[]"))
+        out += bytes([address.version]) + address.packed + int(port).to_bytes(2, "big")
+    return out
+
+
+def bootstrap_vector(i: int, role: str, endpoints: list[list[str]]) -> dict:
+    prefix = "fd12:3456:789a::/48"
+    prefix_bytes = ipaddress.IPv6Network(prefix).network_address.packed[:6]
+    node = public_of(sample(f"node {i}"))
+    private = int.from_bytes(sample(f"signer {i}"), "big") % N
+    signer_id = sample(f"certificate {i}")[:8]
+    serial = 1_800_000_000 + i
+    not_after = serial + 14 * 86400
+    keys = [public_of(sample(f"peer {i} {j}")) for j in range(len(endpoints))]
+    peers = [
+        {"public_key": b64(key), "role": "gateway" if j == 0 else "lighthouse",
+         "overlay_address": overlay_address(prefix_bytes, key), "keepalive_seconds": 25 * j,
+         "endpoints": endpoints[j]}
+        for j, key in enumerate(keys)
+    ]
+    message = (b"fortros/bootstrap/v1" + prefix_bytes + node + bytes([ROLES[role]])
+               + serial.to_bytes(8, "big") + not_after.to_bytes(8, "big") + (7).to_bytes(8, "big")
+               + (9).to_bytes(8, "big") + signer_id + bytes([len(peers)])
+               + b"".join(map(bootstrap_peer, peers)))
+    return {
+        "prefix": prefix, "node": b64(node), "role": role, "serial": serial,
+        "not_after": not_after, "policy_serial": 7, "revocation_number": 9,
+        "signer_id": b64(signer_id), "signer_key": b64(p256_point(private)), "peers": peers,
+        "set": b64(message + p256_sign(private, message)),
+    }
+
+
+def bootstrap_vectors() -> list[dict]:
+    most = ["[2001:db8::1]:51820", "[2001:db8::2]:51820", "[2001:db8::3]:65535"]
+    return [
+        bootstrap_vector(0, "node", [["192.0.2.1:51820"]]),
+        bootstrap_vector(1, "lighthouse",
+                         [["192.0.2.1:51820", "[2001:db8::1]:1"], ["203.0.113.5:443"]]),
+        bootstrap_vector(2, "gateway", [most] * 8),
+    ]
+
+
 def main() -> int:
     files = {
         "overlay_address.json": overlay_vectors(),
         "proof.json": {
             "about": "agent/core/proof.h; private keys are samples, not clamped",
             "vectors": [proof_vector(i) for i in range(6)],
+        },
+        "bootstrap_set.json": {
+            "about": "agent/core/bootstrap_set.h; the last one is as large as a set can be",
+            "vectors": bootstrap_vectors(),
         },
     }
     wrong = 0
