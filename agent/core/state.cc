@@ -4,12 +4,14 @@
 #include <bitset>
 #include <string_view>
 
+#include "core/bootstrap_set.h"
 #include "core/crypto.h"
 
 namespace fortros {
 
 static constexpr std::string_view magic = "FORTROS\x01";
 static constexpr std::size_t checksum_size = 8;
+static constexpr std::size_t frame_size = magic.size() + 2 + checksum_size;
 
 // 9999-12-31T23:59:59Z: the last second that a certificate can name (RFC 5280 section 4.1.2.5).
 static constexpr std::uint64_t latest_time = 253402300799;
@@ -23,7 +25,12 @@ enum class Tag : std::uint8_t {
     DocumentSerial = 6,     // 8 bytes
     AttestationSerial = 7,  // 8 bytes
     Flags = 8,              // 1 byte
+    Attestation = 9,        // attestation_size bytes
+    BootstrapSet = 10,      // at most bootstrap_set_limit bytes
+    BootstrapSigner = 11,   // at most bootstrap_signer_limit bytes
+    BootstrapSerial = 12,   // 8 bytes
 };
+static constexpr Tag last_tag = Tag::BootstrapSerial;
 
 static constexpr std::uint8_t flag_enrolled = 1;
 static constexpr std::uint8_t flag_revoked = 2;
@@ -42,6 +49,10 @@ static void add_number(ByteWriter& fields, Tag tag, std::uint64_t number) {
     if (number != 0) add_field(fields, tag, ByteWriter().u64(number).view());
 }
 
+static bool fits(ByteView value, std::size_t limit) {
+    return !value.empty() && value.size() <= limit;
+}
+
 static Bytes encode_gateways(const std::vector<Endpoint>& gateways) {
     ByteWriter list;
     for (std::size_t i = 0; i < std::min(gateways.size(), state_gateways_limit); ++i) {
@@ -49,6 +60,17 @@ static Bytes encode_gateways(const std::vector<Endpoint>& gateways) {
         list.bytes(gateways[i].address.bytes()).u16(gateways[i].port);
     }
     return list.take();
+}
+
+// Never at the cost of anything else in the state: `room` is what that leaves.
+static Bytes encode_bootstrap(const NodeState& state, std::size_t room) {
+    ByteWriter fields;
+    if (!fits(state.bootstrap_set, bootstrap_set_limit) ||
+        !fits(state.bootstrap_signer, bootstrap_signer_limit))
+        return {};
+    add_field(fields, Tag::BootstrapSet, state.bootstrap_set);
+    add_field(fields, Tag::BootstrapSigner, state.bootstrap_signer);
+    return fields.view().size() <= room ? fields.take() : Bytes{};
 }
 
 Bytes encode(const NodeState& state) {
@@ -64,6 +86,10 @@ Bytes encode(const NodeState& state) {
     add_number(fields, Tag::AttestationSerial, state.attestation_serial);
     const int flags = (state.enrolled ? flag_enrolled : 0) | (state.revoked ? flag_revoked : 0);
     add_field(fields, Tag::Flags, ByteArray<1>{static_cast<std::uint8_t>(flags)});
+    if (state.attestation.size() == attestation_size)
+        add_field(fields, Tag::Attestation, state.attestation);
+    add_number(fields, Tag::BootstrapSerial, state.bootstrap_serial);
+    fields.bytes(encode_bootstrap(state, state_size_limit - frame_size - fields.view().size()));
 
     ByteWriter whole;
     whole.text(magic).u16(static_cast<std::uint16_t>(fields.view().size())).bytes(fields.view());
@@ -129,6 +155,11 @@ static Result<std::uint8_t> read_byte(ByteView value) {
     return value.front();
 }
 
+static Result<Bytes> read_bytes(ByteView value, std::size_t limit) {
+    if (!fits(value, limit)) return bad("has bytes of the wrong size");
+    return Bytes(value.begin(), value.end());
+}
+
 static Status read_field(NodeState& state, Tag tag, ByteView value) {
     switch (tag) {
         case Tag::Node: {
@@ -159,6 +190,17 @@ static Status read_field(NodeState& state, Tag tag, ByteView value) {
             state.revoked = (flags & flag_revoked) != 0;
             return {};
         }
+        case Tag::Attestation:
+            if (value.size() != attestation_size) return bad("has bytes of the wrong size");
+            state.attestation = TRY(read_bytes(value, attestation_size));
+            return {};
+        case Tag::BootstrapSet:
+            state.bootstrap_set = TRY(read_bytes(value, bootstrap_set_limit));
+            return {};
+        case Tag::BootstrapSigner:
+            state.bootstrap_signer = TRY(read_bytes(value, bootstrap_signer_limit));
+            return {};
+        case Tag::BootstrapSerial: state.bootstrap_serial = TRY(read_number(value)); return {};
     }
     return {};  // from a newer version; it may be skipped
 }
@@ -171,12 +213,14 @@ Result<NodeState> decode_state(ByteView bytes) {
         const std::uint8_t tag = fields.u8();
         const ByteView value = fields.take(fields.u16());
         if (!fields.ok()) return bad("has a field that is cut off");
-        if (seen[tag] && tag <= static_cast<std::uint8_t>(Tag::Flags))
+        if (seen[tag] && tag <= static_cast<std::uint8_t>(last_tag))
             return bad("has a field twice");
         seen.set(tag);
         TRY(read_field(state, static_cast<Tag>(tag), value));
     }
     if (!seen[static_cast<std::uint8_t>(Tag::Node)]) return bad("names no node key");
+    if (state.bootstrap_set.empty() != state.bootstrap_signer.empty())
+        return bad("has half of a bootstrap set");
     return state;
 }
 

@@ -24,6 +24,7 @@ namespace fortros {
 
 inline constexpr std::size_t state_size_limit = 2048;
 inline constexpr std::size_t state_gateways_limit = 8;
+inline constexpr std::size_t bootstrap_signer_limit = 640;
 
 struct NodeState {
     PublicKey node;  // whose state this is: must fit the key in the key store
@@ -37,11 +38,19 @@ struct NodeState {
     std::uint64_t document_serial = 0;  // newest org document seen
     std::uint64_t attestation_serial = 0;  // newest attestation of this node
     bool revoked = false;                  // an authenticated gateway said so
+    Bytes attestation{};  // this node's own, for the hand-off of a boot that no gateway answered
+    // core/bootstrap_set.h, and its signer's certificate (DER): both or neither. Nothing here has
+    // been checked: flash is anybody's.
+    Bytes bootstrap_set{};
+    Bytes bootstrap_signer{};
+    std::uint64_t bootstrap_serial = 0;  // the highest ever seen: an older set is a replayed one
 
     bool operator==(const NodeState&) const = default;
 };
 
-// At most state_size_limit bytes; only the newest state_gateways_limit gateways are kept.
+// At most state_size_limit bytes; only the newest state_gateways_limit gateways are kept, and a
+// bootstrap set only if it and its signer's certificate fit: the next boot is slower without it, but
+// not wrong.
 Bytes encode(const NodeState& state);
 Result<NodeState> decode_state(ByteView bytes);
 

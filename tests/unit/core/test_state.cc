@@ -2,8 +2,9 @@
 
 #include <doctest/doctest.h>
 
-#include "base/encoding.h"
+#include "core/bootstrap_set.h"
 #include "core/crypto.h"
+#include "vectors.h"
 
 using namespace fortros;
 
@@ -38,6 +39,14 @@ static Bytes framed(std::string_view fields_in_hex, std::uint8_t version = 1) {
     return writer.take();
 }
 
+static NodeState with_bootstrap(NodeState state) {
+    state.attestation = Bytes(attestation_size, 0xa1);
+    state.bootstrap_set = {1, 2, 3};
+    state.bootstrap_signer = {4, 5};
+    state.bootstrap_serial = 6;
+    return state;
+}
+
 static std::string error_of(ByteView bytes) {
     const auto state = decode_state(bytes);
     if (state) return "none";
@@ -56,6 +65,8 @@ TEST_CASE("a state survives its bytes") {
     NodeState least;
     least.node = full_state().node;
     CHECK(*decode_state(encode(least)) == least);
+    CHECK(*decode_state(encode(with_bootstrap(full_state()))) == with_bootstrap(full_state()));
+    CHECK(*decode_state(encode(with_bootstrap(least))) == with_bootstrap(least));
 }
 
 // A released agent has written these bytes: an update that reads them otherwise forgets the org.
@@ -70,6 +81,11 @@ TEST_CASE("the format stays what it was") {
                       " 070008 ffffffffffffffff"
                       " 080001 03"
                       " 1ed2d9c37e23e6cb"));
+    NodeState newer = with_bootstrap({.node = full_state().node});
+    std::string attestation = " 090095";
+    for (std::size_t i = 0; i < attestation_size; ++i) attestation += "a1";
+    CHECK(encode(newer) == framed(node_field + " 080001 00" + attestation +
+                                  " 0c0008 0000000000000006 0a0003 010203 0b0002 0405"));
 }
 
 // Firmware may give back half a variable, or another system's: neither may become a policy.
@@ -127,6 +143,14 @@ TEST_CASE("a field that is no sound value is refused") {
     CHECK(with("060004 00000001") == "has a number of the wrong size");
     CHECK(with("070000") == "has a number of the wrong size");
     CHECK(with("080000") == "has a byte of the wrong size");
+    CHECK(with("090001 00") == "has bytes of the wrong size");
+    CHECK(with("0a0000") == "has bytes of the wrong size");
+    CHECK(with("0a0401" + std::string(1025 * 2, '0')) == "has bytes of the wrong size");
+    CHECK(with("0b0281" + std::string(641 * 2, '0')) == "has bytes of the wrong size");
+    CHECK(with("0c0004 00000001") == "has a number of the wrong size");
+    CHECK(with("0c0008 0000000000000001 0c0008 0000000000000001") == "has a field twice");
+    CHECK(with("0a0001 00") == "has half of a bootstrap set");
+    CHECK(with("0b0001 00") == "has half of a bootstrap set");
 }
 
 // An older agent after a roll-back must keep what it understands, or it would ask DNS again.
@@ -153,6 +177,48 @@ TEST_CASE("only the newest gateways are kept, and the whole stays small") {
     std::string nine = node_field + "03003f";
     for (int i = 0; i < 9; ++i) nine += "04c000020101bb";
     CHECK(error_of(framed(nine)) == "names too many gateways");
+}
+
+// As above with everything that may be in a state as large as it may be: were there no room, every
+// boot of a large org would be a slow one.
+TEST_CASE("the largest state with the largest bootstrap set fits") {
+    NodeState state = with_bootstrap(full_state());
+    state.gateways.assign(state_gateways_limit, *Endpoint::parse("[2001:db8::1]:8443"));
+    state.bootstrap_set = bytes_of(read_vectors("bootstrap_set.json").array()->back(), "set");
+    state.bootstrap_signer = Bytes(bootstrap_signer_limit, 1);
+    state.bootstrap_serial = UINT64_MAX;
+    const Bytes bytes = encode(state);
+    CHECK(bytes.size() <= state_size_limit);
+    CHECK(*decode_state(bytes) == state);
+}
+
+// The gateways and the policy keep an opsec node quiet: a set that is too large may not cost them.
+TEST_CASE("a bootstrap set that does not fit is left out, and nothing else") {
+    const auto kept = [](std::size_t set, std::size_t signer) {
+        NodeState state = with_bootstrap(full_state());
+        state.gateways.assign(state_gateways_limit, *Endpoint::parse("[2001:db8::1]:8443"));
+        state.bootstrap_set = Bytes(set, 1);
+        state.bootstrap_signer = Bytes(signer, 1);
+        const auto again = decode_state(encode(state));
+        REQUIRE(again);
+        const bool has_set = !again->bootstrap_set.empty();
+        if (!has_set) {
+            state.bootstrap_set.clear();
+            state.bootstrap_signer.clear();
+        }
+        CHECK(*again == state);
+        return has_set;
+    };
+    CHECK(kept(908, bootstrap_signer_limit));
+    CHECK(!kept(bootstrap_set_limit, bootstrap_signer_limit));
+    CHECK(kept(bootstrap_set_limit, 500));
+    CHECK(!kept(bootstrap_set_limit + 1, 100));
+    CHECK(!kept(100, bootstrap_signer_limit + 1));
+    CHECK(!kept(100, 0));
+    CHECK(!kept(0, 100));
+    NodeState state = full_state();
+    state.attestation = {1};
+    CHECK(decode_state(encode(state))->attestation.empty());
 }
 
 // A certificate may be dated before 1970: the state that remembers it must still be readable.
