@@ -76,6 +76,30 @@ static Status check_peers(const std::vector<MeshPeer>& peers, const JudgeContext
     return {};
 }
 
+// At the gateway's time, which is authentic by now: this node's clock may still be far behind.
+static Result<BootstrapSet> check_bootstrap(const Joined& joined) {
+    const MembershipAnswer& answer = joined.answer;
+    auto set = TRY(check_bootstrap_set(answer.bootstrap, joined.signers, answer.prefix, answer.node,
+                                       answer.time));
+    if (set.role != answer.role)
+        return fail(ErrorCode::Untrusted, "bootstrap set is for another role");
+    return set;
+}
+
+static void take_bootstrap(Joined& joined) {
+    if (joined.answer.bootstrap.empty()) return;
+    auto set = check_bootstrap(joined);
+    if (!set) {
+        joined.answer.bootstrap.clear();
+        joined.bootstrap_problem = set.error().text();
+        return;
+    }
+    const auto signer = std::ranges::find(joined.signers, set->signer, &Signer::id);
+    joined.bootstrap_signer =
+        joined.answer.signers.at(static_cast<std::size_t>(signer - joined.signers.begin()));
+    joined.bootstrap = std::move(*set);
+}
+
 static Result<Joined> check_membership(std::string_view body, const JudgeContext& context,
                                        const SignerVerifier& verifier) {
     Joined joined;
@@ -101,6 +125,7 @@ static Result<Joined> check_membership(std::string_view body, const JudgeContext
     if (joined.attestation.node != answer.node || joined.attestation.role != answer.role)
         return fail(ErrorCode::Untrusted, "this node's attestation is for another key or role");
     TRY(check_peers(answer.peers, context, answer.prefix, joined.signers));
+    take_bootstrap(joined);
     return joined;
 }
 

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "core/attestation.h"
+#include "core/bootstrap_set.h"
 #include "core/gateway_identity.h"
 #include "core/http.h"
 #include "core/messages.h"
@@ -46,6 +47,11 @@ struct Joined {
     MembershipAnswer answer;
     Attestation attestation;
     std::vector<Signer> signers;
+    // answer.bootstrap, checked at the gateway's time, and the certificate (DER) of its signer. A set
+    // that does not check is taken out of the answer; the problem, for the log, says why.
+    std::optional<BootstrapSet> bootstrap{};
+    Bytes bootstrap_signer{};
+    std::string bootstrap_problem{};
 };
 struct NotYet {  // 202, 429, 503
     Refusal refusal;
@@ -68,7 +74,8 @@ struct JudgeContext {
 // Untrusted where the answer's proof is missing or wrong, the overlay address does not follow from
 // the key, the prefix changed, an endpoint lies inside the overlay or is no unicast address, the
 // attestation or a peer's attestation does not check, or the answering gateway is not among the
-// peers. InvalidData where it does not parse. Never believes a part of an answer.
+// peers. InvalidData where it does not parse. Never believes a part of an answer, but for the
+// bootstrap set: that it is wrong costs the next boot its fast start, and not this one its overlay.
 Result<Verdict> judge_answer(const HttpAnswer& answer, const PendingRequest& request,
                              const JudgeContext& context, const SignerVerifier& verifier);
 

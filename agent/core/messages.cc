@@ -136,6 +136,15 @@ Result<MeshPeer> mesh_peer_from(const Json& json, const std::string& where) {
     return peer;
 }
 
+// What is no base64 stays as it is: whoever checks the set says what is wrong with it.
+static Bytes read_bootstrap(const Json& answer) {
+    const Json* member = answer.find("bootstrap");
+    const auto* text = member != nullptr ? member->string() : nullptr;
+    if (text == nullptr) return {};
+    const ByteView as_it_is = as_bytes(*text);
+    return from_base64(*text).value_or(Bytes(as_it_is.begin(), as_it_is.end()));
+}
+
 std::string to_json_text(const MembershipAnswer& answer) {
     Json node{Json::Object{}};
     node.set("public_key", answer.node.base64());
@@ -160,6 +169,7 @@ std::string to_json_text(const MembershipAnswer& answer) {
     json.set("node", std::move(node));
     json.set("org", std::move(org));
     json.set("peers", std::move(peers));
+    if (!answer.bootstrap.empty()) json.set("bootstrap", to_base64(answer.bootstrap));
     return json.dump();
 }
 
@@ -200,6 +210,7 @@ Result<MembershipAnswer> parse_membership_answer(std::string_view text) {
     for (std::size_t i = 0; i < peers->size(); ++i)
         answer.peers.push_back(
             TRY(mesh_peer_from((*peers)[i], "peers[" + std::to_string(i) + "]")));
+    answer.bootstrap = read_bootstrap(json);
     return answer;
 }
 

@@ -54,6 +54,9 @@ struct MembershipAnswer {
     std::string domain{};
     std::vector<Bytes> signers{};   // certificates, DER
     std::vector<MeshPeer> peers{};  // gateways, lighthouses, some nodes
+    // A signed bootstrap set for the next boot (core/bootstrap_set.h); empty: none. It alone is taken
+    // as it comes, for nobody who was let in may be turned away for it.
+    Bytes bootstrap{};
 };
 
 Json to_json(const MeshPeer& peer);

@@ -100,6 +100,13 @@ std::string FakeOrg::membership(const PublicKey& node, WallTime now) const {
          .endpoints = more_wireguard,
          .attestation = signer.attest(prefix, gateway_public, Role::Gateway, later)});
     answer.peers.back().endpoints.push_back(wireguard);
+    BootstrapSet set{.prefix = prefix,
+                     .node = node,
+                     .serial = static_cast<std::uint64_t>(now.time_since_epoch().count()),
+                     .not_after = now + bootstrap_set_life,
+                     .peers = bootstrap_peers_of(answer.peers)};
+    if (tamper_with_set) tamper_with_set(set);
+    answer.bootstrap = signer.sign(set);
     if (tamper) tamper(answer);
     return to_json_text(answer);
 }

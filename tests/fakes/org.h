@@ -71,6 +71,7 @@ struct FakeOrg {
     std::uint32_t retry_after = 0;
     bool forget_proof = false;
     void (*tamper)(MembershipAnswer& answer) = nullptr;
+    void (*tamper_with_set)(BootstrapSet& set) = nullptr;  // before it is signed
 
     // What a node sent in the clear of its TLS connection, and what it gets back.
     HttpAnswer answer(std::string_view request, const Exporter& exporter, WallTime now);

@@ -123,6 +123,63 @@ TEST_CASE("a proved answer is still checked against what the node knows") {
     CHECK(c.why_not([](MembershipAnswer&) {}).empty());
 }
 
+// The next boot comes up from this set before anybody has answered.
+TEST_CASE("a member gets a bootstrap set, checked, with the certificate that checks it again") {
+    Conversation c;
+    const auto verdict = c.judge(c.ask());
+    REQUIRE(verdict);
+    const auto& joined = std::get<Joined>(*verdict);
+    REQUIRE(joined.bootstrap);
+    CHECK(joined.bootstrap_problem.empty());
+    CHECK(joined.bootstrap->node == c.node_public);
+    CHECK(joined.bootstrap->not_after == c.now + bootstrap_set_life);
+    REQUIRE(joined.bootstrap->peers.size() == 1);
+    CHECK(joined.bootstrap->peers[0].key == c.org.gateway_public);
+    const auto signer = c.verifier.verify(joined.bootstrap_signer, c.now);
+    REQUIRE(signer);
+    CHECK(check_bootstrap_set(joined.answer.bootstrap, {*signer}, c.org.prefix, c.node_public,
+                              c.now + 13 * one_day));
+}
+
+// A clock of years ago must not cost a node its set: the gateway's is the authentic one.
+TEST_CASE("a bootstrap set is judged at the gateway's time") {
+    Conversation c;
+    c.context.now = c.now - 90 * one_day;
+    const auto verdict = c.judge(c.ask());
+    REQUIRE(verdict);
+    CHECK(std::get<Joined>(*verdict).bootstrap);
+}
+
+// A gateway whose sets are wrong makes the next boot slower; it must not end this one.
+TEST_CASE("a bootstrap set that does not check is absent, and the node a member all the same") {
+    Conversation c;
+    const auto problem = [&c] {
+        const auto verdict = c.judge(c.ask());
+        REQUIRE_MESSAGE(verdict, (verdict ? "" : verdict.error().text()));
+        const auto& joined = std::get<Joined>(*verdict);
+        CHECK(!joined.bootstrap);
+        CHECK(joined.answer.bootstrap.empty());
+        CHECK(joined.bootstrap_signer.empty());
+        return joined.bootstrap_problem;
+    };
+    const auto with_set = [&](void (*tamper)(BootstrapSet&)) {
+        c.org.tamper_with_set = tamper;
+        return problem();
+    };
+    CHECK(with_set([](BootstrapSet& s) { s.prefix.bytes[5] ^= 1; }).contains("another org"));
+    CHECK(with_set([](BootstrapSet& s) { s.node = s.peers[0].key; }).contains("another node"));
+    CHECK(with_set([](BootstrapSet& s) { s.role = Role::Lighthouse; }).contains("another role"));
+    CHECK(with_set([](BootstrapSet& s) { s.not_after += 2 * one_day; }).contains("lives longer"));
+    CHECK(with_set([](BootstrapSet& s) { s.peers.clear(); }).contains("no peer"));
+    c.org.tamper_with_set = nullptr;
+    c.org.tamper = [](MembershipAnswer& a) { a.bootstrap.back() ^= 1; };
+    CHECK(problem().contains("signature is wrong"));
+    c.org.tamper = [](MembershipAnswer& a) { a.bootstrap.resize(5000); };
+    CHECK(problem().contains("too large"));
+    c.org.tamper = [](MembershipAnswer& a) { a.bootstrap.clear(); };
+    CHECK(problem().empty());
+}
+
 // Renumbering an org is for its org document, not for one gateway's answer.
 TEST_CASE("a prefix that is known may not change") {
     Conversation c;

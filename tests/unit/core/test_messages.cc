@@ -80,6 +80,26 @@ TEST_CASE("requests that are not whole and sound are refused") {
         CHECK_MESSAGE(!parse_node_request(bad), bad);
 }
 
+// What a gateway of the future calls a bootstrap set may be unknown here: no reason to stay out.
+TEST_CASE("an answer's bootstrap set is taken as it comes") {
+    const std::string plain = to_json_text(some_answer());
+    CHECK(!plain.contains("bootstrap"));
+    const auto with = [&plain](std::string_view member) {
+        const auto read = parse_membership_answer(
+            plain.substr(0, plain.size() - 1).append(",\"bootstrap\":").append(member) + "}");
+        REQUIRE(read);
+        return read->bootstrap;
+    };
+    CHECK(with("\"AAEC\"") == Bytes{0, 1, 2});
+    CHECK(with("\"AAE\"") == Bytes{'A', 'A', 'E'});
+    CHECK(with("\"\"").empty());
+    CHECK(with("7").empty());
+    CHECK(with("\"" + std::string(9000, 'A') + "\"").size() == 6750);
+    auto answer = some_answer();
+    answer.bootstrap = {9, 8, 7};
+    CHECK(parse_membership_answer(to_json_text(answer))->bootstrap == answer.bootstrap);
+}
+
 TEST_CASE("answers with a member missing, of a wrong kind or out of bounds are refused") {
     const std::string good = to_json_text(some_answer());
     auto without = [&](std::string_view what, std::string_view instead) {
