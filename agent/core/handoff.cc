@@ -10,6 +10,7 @@ static constexpr std::size_t interfaces_limit = 64;
 static constexpr std::size_t addresses_limit = 64;
 static constexpr std::size_t stages_limit = 32;
 static constexpr std::size_t text_limit = 4096;
+static constexpr std::string_view remembered_source = "remembered";
 
 template <typename Values>
 static Json texts_of(const Values& values) {
@@ -36,9 +37,11 @@ static Json node_of(const HandOff& hand_off) {
 
 static Json gateway_of(const HandOff& hand_off) {
     Json json{Json::Object{}};
-    json.set("endpoint", hand_off.gateway.text());
-    json.set("public_key", hand_off.gateway_key.base64());
-    json.set("source", name_of(hand_off.source));
+    if (!hand_off.remembered) {
+        json.set("endpoint", hand_off.gateway.text());
+        json.set("public_key", hand_off.gateway_key.base64());
+    }
+    json.set("source", hand_off.remembered ? remembered_source : name_of(hand_off.source));
     json.set("handshake_answered", hand_off.handshake_answered);
     return json;
 }
@@ -152,14 +155,17 @@ static Status read_org(const JsonReader& in, HandOff& out) {
 }
 
 static Status read_gateway(const JsonReader& in, HandOff& out) {
+    const auto source_name = TRY(in.string("source", 16));
+    out.handshake_answered = TRY(in.boolean("handshake_answered", false));
+    out.remembered = source_name == remembered_source;
+    if (out.remembered) return {};
     auto endpoint = Endpoint::parse(TRY(in.string("endpoint", text_limit)));
     if (!endpoint) return in.bad("endpoint", "is not ADDRESS:PORT");
     out.gateway = *endpoint;
     out.gateway_key = TRY(read_key(in));
-    auto source = source_from(TRY(in.string("source", 16)));
+    auto source = source_from(source_name);
     if (!source) return in.bad("source", "is unknown");
     out.source = *source;
-    out.handshake_answered = TRY(in.boolean("handshake_answered", false));
     return {};
 }
 

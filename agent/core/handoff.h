@@ -57,6 +57,9 @@ struct HandOff {
     std::string domain{};
     std::string gateway_name{};
     std::vector<Bytes> signers{};
+    // No gateway has answered yet: the overlay is what the bootstrap set says (core/bootstrap_set.h).
+    // Then the next three mean nothing, and the peers have no attestations.
+    bool remembered = false;
     Endpoint gateway;  // that answered
     PublicKey gateway_key;
     Source source = Source::Cached;

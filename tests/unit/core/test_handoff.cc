@@ -21,6 +21,7 @@ TEST_CASE("a hand-off survives the way through its file") {
     CHECK(read->gateway == written.gateway);
     CHECK(read->gateway_key == written.gateway_key);
     CHECK(read->source == written.source);
+    CHECK(!read->remembered);
     CHECK(read->peers == written.peers);
     REQUIRE(read->interfaces.size() == written.interfaces.size());
     for (std::size_t i = 0; i < read->interfaces.size(); ++i)
@@ -28,6 +29,24 @@ TEST_CASE("a hand-off survives the way through its file") {
     REQUIRE(read->uplinks.size() == 1);
     CHECK(read->uplinks[0].mac == written.uplinks[0].mac);
     CHECK(read->timeline.size() == 8);  // its own writing can't be in it
+}
+
+// With every gateway down a node is in the overlay all the same, and must be kept there.
+TEST_CASE("a hand-off that no gateway has answered is read back") {
+    fakes::BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    HandOff written = *world.handed_off;
+    written.remembered = true;
+    for (auto& peer : written.peers) peer.attestation.clear();
+    const std::string text = to_json_text(written);
+    CHECK(text.contains("\"source\": \"remembered\""));
+    CHECK(!text.contains(written.gateway.text()));
+    const auto read = parse_hand_off(text);
+    REQUIRE_MESSAGE(read, (read ? "" : read.error().text()));
+    CHECK(read->remembered);
+    CHECK(read->handshake_answered == written.handshake_answered);
+    CHECK(read->peers == written.peers);
+    CHECK(read->node == written.node);
 }
 
 // A key in /run outlives its secrecy (nixpkgs 257525).

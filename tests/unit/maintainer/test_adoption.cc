@@ -43,6 +43,17 @@ TEST_CASE("what preboot has made is adopted without one change") {
     CHECK(difference(plan_of(adopted.hand_off), adopted.hand_off.node, adopted.kernel).empty());
 }
 
+// A node that came up without any gateway has the same tunnels to keep.
+TEST_CASE("an overlay from a bootstrap set is adopted like any other") {
+    Adopted adopted;
+    adopted.hand_off.remembered = true;
+    for (auto& peer : adopted.hand_off.peers) peer.attestation.clear();
+    const auto read = parse_hand_off(to_json_text(adopted.hand_off));
+    REQUIRE(read);
+    CHECK(check_adoptable(*read, adopted.kernel));
+    CHECK(difference(plan_of(*read), read->node, adopted.kernel).empty());
+}
+
 TEST_CASE("what is missing is put back, and nothing else is touched") {
     Adopted adopted;
     adopted.kernel[0].routes.clear();
