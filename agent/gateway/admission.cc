@@ -143,7 +143,9 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
     TRY(prepare_tunnel(member.node, body, now));
     const auto node = TRY(with_fresh_attestation(member.node, now));
     const Bytes attestation = TRY(attest(node.key, node.role, node.serial, node.attested_until));
-    const MeshPeer self = TRY(own_peer(now));
+    std::vector<MeshPeer> peers;
+    peers.push_back(TRY(own_peer(now)));
+    const Bytes bootstrap = TRY(bootstrap_set_for(node, peers, now));
     const MembershipAnswer membership{
         .time = now,
         .node = node.key,
@@ -154,7 +156,8 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
         .prefix = m_self.prefix,
         .domain = m_self.domain,
         .signers = {m_parts.signer.certificate()},
-        .peers = {self},
+        .peers = peers,
+        .bootstrap = bootstrap,
     };
     const std::string name = node.hostname.empty() ? "" : " (" + node.hostname + ")";
     m_parts.log.write(
@@ -292,6 +295,19 @@ Result<MeshPeer> Admission::own_peer(WallTime now) {
         .keepalive_seconds = m_self.keepalive_seconds,
         .attestation = m_own_attestation,
     };
+}
+
+// The clock as the serial: it grows across several gateways, which need not ask one another.
+Result<Bytes> Admission::bootstrap_set_for(const NodeRecord& node,
+                                           const std::vector<MeshPeer>& peers, WallTime now) const {
+    return sign_bootstrap_set(
+        m_parts.signer,
+        {.prefix = m_self.prefix,
+         .node = node.key,
+         .role = node.role,
+         .serial = static_cast<std::uint64_t>(now.time_since_epoch().count()),
+         .not_after = std::min(now + bootstrap_set_life, m_parts.signer.facts().not_after),
+         .peers = bootstrap_peers_of(peers)});
 }
 
 }  // namespace fortros::gateway

@@ -89,6 +89,9 @@ private:
     Result<WallTime> next_not_after(WallTime now) const;
     bool worth_renewing(WallTime not_after, WallTime now) const;
     Result<MeshPeer> own_peer(WallTime now);
+    // What the node may come up from at its next boot, before any gateway has answered.
+    Result<Bytes> bootstrap_set_for(const NodeRecord& node, const std::vector<MeshPeer>& peers,
+                                    WallTime now) const;
 
     GatewaySelf m_self;
     IpAddress m_address;

@@ -37,7 +37,7 @@ public:
             EVP_DigestSignInit_ex(context.get(), nullptr, "SHA256", nullptr, nullptr, m_key.get(),
                                   nullptr) != 1 ||
             EVP_DigestSign(context.get(), der, &size, message.data(), message.size()) != 1)
-            return fail_openssl(ErrorCode::Internal, "cannot sign an attestation");
+            return fail_openssl(ErrorCode::Internal, "the signer cannot sign");
         return fixed_width({der, size});
     }
 
@@ -49,12 +49,20 @@ private:
 
 }  // namespace
 
-Result<Bytes> sign_attestation(const AttestationSigner& signer, Attestation attestation) {
-    attestation.signer = signer.facts().id;
-    Bytes bytes = attestation_bytes_to_sign(attestation);
+static Result<Bytes> with_signature(const AttestationSigner& signer, Bytes bytes) {
     const auto signature = TRY(signer.sign(bytes));
     bytes.insert(bytes.end(), signature.begin(), signature.end());
     return bytes;
+}
+
+Result<Bytes> sign_attestation(const AttestationSigner& signer, Attestation attestation) {
+    attestation.signer = signer.facts().id;
+    return with_signature(signer, attestation_bytes_to_sign(attestation));
+}
+
+Result<Bytes> sign_bootstrap_set(const AttestationSigner& signer, BootstrapSet set) {
+    set.signer = signer.facts().id;
+    return with_signature(signer, bootstrap_bytes_to_sign(set));
 }
 
 Result<std::unique_ptr<AttestationSigner>> make_signer(X509* certificate, OpenSsl<EVP_PKEY> key) {

@@ -1,4 +1,4 @@
-// The key that signs membership attestations, and the certificate that says it may. It signs what
+// The key that signs membership attestations and bootstrap sets, and the certificate that says it may. It signs what
 // it is given and decides nothing.
 #pragma once
 
@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "core/attestation.h"
+#include "core/bootstrap_set.h"
 #include "gateway/openssl.h"
 
 namespace fortros::gateway {
@@ -28,6 +29,9 @@ public:
 
 // The attestation's bytes, signed. The caller has set everything but the signer.
 Result<Bytes> sign_attestation(const AttestationSigner& signer, Attestation attestation);
+
+// As above, of a bootstrap set.
+Result<Bytes> sign_bootstrap_set(const AttestationSigner& signer, BootstrapSet set);
 
 // A signer whose key is in memory. InvalidData if the certificate's key is not P-256 or is not the
 // given key's public half.

@@ -115,6 +115,41 @@ TEST_CASE("admission: an invite and a proof make a member") {
     CHECK(world.registry.find_node(node.public_key)->has_value());
 }
 
+// Without it the next boot waits for a gateway; a wrong one would be refused there.
+TEST_CASE("admission: every 200 carries a bootstrap set that the node can check") {
+    World world;
+    FakeNode node(2);
+    const auto check = [&](const MembershipAnswer& answer, WallTime now) {
+        const auto set = check_bootstrap_set(answer.bootstrap, {world.signer->facts()},
+                                             world.prefix, node.public_key, now);
+        REQUIRE_MESSAGE(set, (set ? "" : set.error().text()));
+        return *set;
+    };
+    const auto first = check(world.enrolled(node), noon);
+    CHECK(first.role == Role::Node);
+    CHECK(first.not_after == noon + bootstrap_set_life);
+    REQUIRE(first.peers.size() == 1);
+    CHECK(first.peers[0].key == world.gateway.public_key);
+    CHECK(first.peers[0].role == Role::Gateway);
+    CHECK(first.peers[0].endpoints == std::vector{*Endpoint::parse("198.51.100.1:51820")});
+    CHECK(first.peers[0].keepalive_seconds == 25);
+    const auto answer = world.handle(node.join(world.gateway.public_key), noon + one_day);
+    REQUIRE(answer.status == 200);
+    const auto second = check(*parse_membership_answer(answer.body), noon + one_day);
+    CHECK(second.serial > first.serial);
+    CHECK(second.not_after == first.not_after + one_day);
+    CHECK(!should_replace(first, second, noon + one_day));
+}
+
+// A set that outlives its signer would be stored, and then refused when it is needed.
+TEST_CASE("admission: a bootstrap set ends with its signer") {
+    World world(noon + std::chrono::days{5});
+    FakeNode node(2);
+    const auto set = parse_bootstrap_set(world.enrolled(node).bootstrap);
+    REQUIRE(set);
+    CHECK(set->not_after == noon + std::chrono::days{5});
+}
+
 // A node whose first answer was lost would be locked out by its own invite.
 TEST_CASE("admission: the same key gets its 200 again, another key a 401") {
     World world;
