@@ -229,6 +229,8 @@ private:
             json.set("hostname", joined->answer.hostname);
             json.set("role", name_of(joined->answer.role));
             json.set("serial", static_cast<std::int64_t>(joined->attestation.serial));
+            json.set("bootstrap", to_base64(joined->answer.bootstrap));
+            json.set("bootstrap_problem", joined->bootstrap_problem);
         }
         if (auto* later = std::get_if<NotYet>(&*verdict))
             json.set("refusal", name_of(later->refusal.code));

@@ -6,13 +6,18 @@
 import base64
 import contextlib
 import functools
+import hashlib
+import ipaddress
 import os
 import pathlib
 import socket
 import ssl
+import struct
 import tempfile
+import time
 
 from lib.gateway import ADDRESS, PORT, Site, answers_in, read_all
+from lib.org import openssl
 
 BOOT_ID = "0123456789abcdef0123456789abcdef"
 BODY = b'{"version":1,"boot_id":"%s"}' % BOOT_ID.encode()
@@ -78,6 +83,48 @@ def test_a_node_enrols_and_joins():
         expect(joined.get("overlay_address"), enrolled["overlay_address"], f"the address at the join {joined}")
         expect(joined["serial"], enrolled["serial"], "the attestation's serial at the join")
     assert enrolled["public_key"] in site().admin("node", "list")
+
+
+def test_every_answer_carries_a_bootstrap_set():
+    """A node would have to wait for a gateway at its next boot; a wrong set, it could not use."""
+    signer = ssl.PEM_cert_to_DER_cert(site().org.signer.read_text(encoding="ascii"))
+    assert len(signer) <= 640, f"a node has no room for a signer's certificate of {len(signer)} bytes"
+    with site().client() as node:
+        earliest = int(time.time())
+        for told in node.tell(f"enroll 4 {site().invite()}"), node.tell("join 4"):
+            expect(told.get("bootstrap_problem"), "", f"what the node says of the set in {told}")
+            data = base64.b64decode(told["bootstrap"])
+            message, r, s = data[:-64], data[-64:-32], data[-32:]
+            verify_p256(site().org.signer, message, r, s)
+            (magic, prefix, key, role, serial, not_after, policy, revocation, signer_id,
+             peers) = struct.unpack_from(">20s6s32sBQQQQ8sB", message)
+            expect(magic, b"fortros/bootstrap/v1", "the format")
+            expect(prefix, ipaddress.IPv6Network(site().org.prefix).network_address.packed[:6], "the prefix")
+            expect(key, base64.b64decode(told["public_key"]), "whom it is for")
+            expect((role, policy, revocation, peers), (1, 0, 0, 1), "role, policy, revocation, peers")
+            assert earliest <= serial <= time.time(), f"serial {serial}"
+            expect(not_after, serial + 14 * 86400, "its end")
+            expect(signer_id, hashlib.sha256(signer).digest()[:8], "the signer")
+            expect(message[100:], base64.b64decode(site().gateway.wireguard_public) + struct.pack(
+                ">BHBB4sH", 3, 25, 1, 4, bytes([192, 0, 2, 1]), 51820), "the gateway as a peer")
+
+
+def verify_p256(certificate, message, r, s):
+    """By openssl(1), which wants the two numbers in DER; it raises where they do not fit."""
+    def integer(value):
+        value = value.lstrip(b"\0")
+        value = (b"\0" if value[:1] >= b"\x80" else b"") + value
+        return bytes([2, len(value)]) + value
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "signature").write_bytes(
+            bytes([0x30, len(integer(r) + integer(s))]) + integer(r) + integer(s))
+        (folder / "message").write_bytes(message)
+        (folder / "key.pem").write_text(
+            openssl("x509", "-in", certificate, "-noout", "-pubkey"), encoding="ascii")
+        openssl("dgst", "-sha256", "-verify", folder / "key.pem", "-signature", folder / "signature",
+                folder / "message")
 
 
 def test_a_spent_invite_admits_its_own_node_only():
