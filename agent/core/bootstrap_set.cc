@@ -78,9 +78,10 @@ static std::unexpected<Error> malformed(std::string_view how) {
 }
 
 static std::optional<Role> role_of(std::uint8_t byte) {
-    const auto role = static_cast<Role>(byte);
-    if (role == Role::Node || may_be_in_set(role)) return role;
-    return std::nullopt;
+    if (byte < static_cast<std::uint8_t>(Role::Node) ||
+        byte > static_cast<std::uint8_t>(Role::Gateway))
+        return std::nullopt;
+    return static_cast<Role>(byte);
 }
 
 static std::optional<Endpoint> read_endpoint(ByteReader& in) {

@@ -103,6 +103,11 @@ TEST_CASE("a bootstrap set with any bit changed or any byte cut off is refused")
     Bytes longer = bytes;
     longer.push_back(0);
     CHECK(!parse_bootstrap_set(longer));
+    Bytes no_role = bytes;
+    for (const std::uint8_t role : {0, 4, 255}) {
+        no_role[58] = role;
+        CHECK(!parse_bootstrap_set(no_role));
+    }
     CHECK(why_not(signer, Bytes(bootstrap_set_limit + 1)).contains("too large"));
 }
 
