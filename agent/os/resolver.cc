@@ -5,8 +5,8 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
@@ -14,6 +14,8 @@
 #include "base/text.h"
 #include "core/discovery.h"
 #include "os/dns_answer.h"
+#include "os/random.h"
+#include "os/resolver_order.h"
 #include "os/resolver_sockets.h"
 
 namespace fortros {
@@ -25,23 +27,12 @@ static constexpr std::chrono::milliseconds longest_try{2000};
 static constexpr int rounds = 3;
 static constexpr std::size_t servers_limit = 8;
 
-// RFC 8305 section 4, IPv6 first.
-static std::vector<IpAddress> interleave(const std::vector<IpAddress>& first,
-                                         const std::vector<IpAddress>& second) {
-    std::vector<IpAddress> out;
-    for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
-        if (i < first.size()) out.push_back(first[i]);
-        if (i < second.size()) out.push_back(second[i]);
-    }
-    if (out.size() > candidates_per_source_limit) out.resize(candidates_per_source_limit);
-    return out;
-}
-
 class NameLookup::Machine {
 public:
     Machine(Loop& loop, const LookupRequest& request, Done done)
         : m_loop(loop),
           m_name(request.name),
+          m_service(request.service),
           m_gateway_port(request.gateway_port),
           m_done(std::move(done)) {
         if (auto begun = begin(request); !begun) m_failure = std::move(begun.error());
@@ -53,20 +44,20 @@ public:
     ~Machine() { close(); }
 
 private:
-    enum class Outcome { Waiting, Addresses, Nothing };
-
-    // The question for one family.
+    // One name's records of one type.
     struct Question {
-        Machine* machine = nullptr;
-        Family family = Family::IPv6;
-        Outcome outcome = Outcome::Waiting;
+        Machine* machine;
+        std::string name;
+        ares_dns_rec_type_t type;
+        bool answered = false;  // or given up
         ares_status_t status = ARES_SUCCESS;
         std::vector<IpAddress> addresses{};
     };
 
     Status begin(const LookupRequest& request);
     Status open(const LookupRequest& request);
-    void ask(Question& question, Family family);
+    void ask(const std::string& name, ares_dns_rec_type_t type);
+    void ask_for_targets();
     static void told(void* question, ares_status_t status, std::size_t timeouts,
                      const ares_dns_record_t* answer);
     static void socket_changed(void* machine, ares_socket_t fd, int readable, int writable);
@@ -75,12 +66,13 @@ private:
     // Tells the result if it is there, otherwise arms the timer. The last thing that a turn does.
     void settle();
     void finish(Result<std::vector<Endpoint>> result);
+    std::vector<IpAddress> addresses_of(const std::string& name) const;
     std::vector<Endpoint> found() const;
     Error refusal() const;
     void close();
 
     Loop& m_loop;
-    std::string m_name;
+    std::string m_name, m_service;
     std::uint16_t m_gateway_port;
     std::string m_servers;  // for messages
     Done m_done;
@@ -89,8 +81,14 @@ private:
     bool m_closing = false;
     std::map<int, Loop::Watch> m_watches;
     Loop::Timer m_timer;
-    Question m_ipv6, m_ipv4;
-    std::optional<Instant> m_grace_ends;
+    // The name's AAAA and A, the service's SRV, then AAAA and A of its targets: as c-ares holds
+    // pointers to them, none moves.
+    std::deque<Question> m_questions;
+    std::vector<Service> m_services;  // in order
+    Instant m_began = monotonic_now();
+    bool m_targets_asked = false;
+    bool m_found_some = false;
+    Instant m_grace_ends{};  // counts once some are found
     std::optional<Error> m_failure;
 };
 
@@ -123,8 +121,9 @@ Status NameLookup::Machine::begin(const LookupRequest& request) {
     if (ares_set_socket_functions_ex(m_channel, &resolver_sockets, &m_ifindex) != ARES_SUCCESS ||
         ares_set_servers_csv(m_channel, asked.c_str()) != ARES_SUCCESS)
         return fail(ErrorCode::Internal, "the resolver does not take its servers: " + asked);
-    ask(m_ipv6, Family::IPv6);
-    ask(m_ipv4, Family::IPv4);
+    ask(m_name, ARES_REC_TYPE_AAAA);
+    ask(m_name, ARES_REC_TYPE_A);
+    if (!m_service.empty()) ask(m_service, ARES_REC_TYPE_SRV);
     return {};
 }
 
@@ -173,22 +172,44 @@ void NameLookup::Machine::close() {
     m_channel = nullptr;
 }
 
-void NameLookup::Machine::ask(Question& question, Family family) {
-    question.machine = this;
-    question.family = family;
-    const auto type = family == Family::IPv6 ? ARES_REC_TYPE_AAAA : ARES_REC_TYPE_A;
+void NameLookup::Machine::ask(const std::string& name, ares_dns_rec_type_t type) {
+    auto& question = m_questions.emplace_back(this, name, type);
     // A failure to send is told by the callback like every other.
-    ares_query_dnsrec(m_channel, m_name.c_str(), ARES_CLASS_IN, type, told, &question, nullptr);
+    ares_query_dnsrec(m_channel, name.c_str(), ARES_CLASS_IN, type, told, &question, nullptr);
 }
 
 void NameLookup::Machine::told(void* asked, ares_status_t status, std::size_t /*timeouts*/,
                                const ares_dns_record_t* answer) {
     auto& question = *static_cast<Question*>(asked);
-    if (question.machine->m_closing) return;
-    if (status == ARES_SUCCESS && answer)
-        question.addresses = addresses_in(answer, question.machine->m_name, question.family);
+    auto& self = *question.machine;
+    if (self.m_closing) return;
+    question.answered = true;
     question.status = status;
-    question.outcome = question.addresses.empty() ? Outcome::Nothing : Outcome::Addresses;
+    if (status != ARES_SUCCESS || !answer) return;
+    if (question.type == ARES_REC_TYPE_SRV) {
+        KernelRandom random;
+        self.m_services = in_order(services_in(answer, question.name), random);
+    } else {
+        question.addresses = addresses_in(
+            answer, question.name, question.type == ARES_REC_TYPE_A ? Family::IPv4 : Family::IPv6);
+    }
+}
+
+// What the SRV answer has left open. It came after one round trip; these answers may take as long
+// again before their grace begins.
+void NameLookup::Machine::ask_for_targets() {
+    if (m_targets_asked || m_services.empty()) return;
+    m_targets_asked = true;
+    const std::size_t before = m_questions.size();
+    for (const auto& service : m_services) {
+        if (!service.addresses.empty() ||
+            std::ranges::contains(m_questions, service.target, &Question::name))
+            continue;
+        ask(service.target, ARES_REC_TYPE_AAAA);
+        ask(service.target, ARES_REC_TYPE_A);
+    }
+    const Instant now = monotonic_now();
+    if (m_questions.size() > before) m_grace_ends = now + (now - m_began) + lookup_grace;
 }
 
 void NameLookup::Machine::socket_changed(void* machine, ares_socket_t fd, int readable,
@@ -223,15 +244,19 @@ void NameLookup::Machine::socket_ready(int fd, std::uint32_t events) {
 
 void NameLookup::Machine::settle() {
     if (m_failure) return finish(std::unexpected(std::move(*m_failure)));
-    const bool both = m_ipv6.outcome != Outcome::Waiting && m_ipv4.outcome != Outcome::Waiting;
-    const bool some = m_ipv6.outcome == Outcome::Addresses || m_ipv4.outcome == Outcome::Addresses;
+    ask_for_targets();
+    const bool all = std::ranges::all_of(m_questions, &Question::answered);
+    const auto has_addresses = [](const auto& of) { return !of.addresses.empty(); };
+    const bool some = std::ranges::any_of(m_questions, has_addresses) ||
+                      std::ranges::any_of(m_services, has_addresses);
     const Instant now = monotonic_now();
-    if (some && !m_grace_ends) m_grace_ends = now + second_family_grace;
-    if (some && (both || now >= *m_grace_ends)) return finish(found());
-    if (both) return finish(std::unexpected(refusal()));
+    if (some && !std::exchange(m_found_some, true))
+        m_grace_ends = std::max(m_grace_ends, now + lookup_grace);
+    if (some && (all || now >= m_grace_ends)) return finish(found());
+    if (all) return finish(std::unexpected(refusal()));
 
     timeval wait{};
-    Instant next = m_grace_ends.value_or(Instant::max());
+    Instant next = some ? m_grace_ends : Instant::max();
     if (ares_timeout(m_channel, nullptr, &wait))
         next = std::min(next, now + std::chrono::seconds{wait.tv_sec} +
                                   std::chrono::microseconds{wait.tv_usec});
@@ -241,11 +266,19 @@ void NameLookup::Machine::settle() {
     });
 }
 
+std::vector<IpAddress> NameLookup::Machine::addresses_of(const std::string& name) const {
+    std::vector<IpAddress> out;
+    for (const auto& question : m_questions)
+        if (question.name == name)
+            out.insert(out.end(), question.addresses.begin(), question.addresses.end());
+    return out;
+}
+
 std::vector<Endpoint> NameLookup::Machine::found() const {
-    std::vector<Endpoint> endpoints;
-    for (const auto& address : interleave(m_ipv6.addresses, m_ipv4.addresses))
-        endpoints.push_back({address, m_gateway_port});
-    return endpoints;
+    std::vector<Service> services = m_services;
+    for (auto& service : services)
+        if (service.addresses.empty()) service.addresses = addresses_of(service.target);
+    return endpoints_of(services, addresses_of(m_name), m_gateway_port);
 }
 
 void NameLookup::Machine::finish(Result<std::vector<Endpoint>> result) {
@@ -259,13 +292,15 @@ void NameLookup::Machine::finish(Result<std::vector<Endpoint>> result) {
 // that it has no address of one family says the least.
 Error NameLookup::Machine::refusal() const {
     static constexpr ares_status_t least[] = {ARES_ENODATA, ARES_SUCCESS};
-    ares_status_t status = m_ipv4.status;
-    if (m_ipv6.status == ARES_ENOTFOUND || std::ranges::contains(least, status))
-        status = m_ipv6.status;
-    if (std::ranges::contains(least, status)) status = m_ipv4.status;
+    const ares_status_t ipv6 = m_questions[0].status, ipv4 = m_questions[1].status;
+    ares_status_t status = ipv4;
+    if (ipv6 == ARES_ENOTFOUND || std::ranges::contains(least, status)) status = ipv6;
+    if (std::ranges::contains(least, status)) status = ipv4;
 
     const std::string name = "'" + m_name + "'";
-    const std::string asked = "asked: " + m_servers;
+    std::string asked = "asked: " + m_servers;
+    if (!m_services.empty())
+        asked = "nor has any gateway that '" + m_service + "' names an address; " + asked;
     auto no = [&](ErrorCode code, std::string what) {
         return Error{code, std::move(what), 0, asked};
     };

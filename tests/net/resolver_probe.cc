@@ -1,8 +1,9 @@
 // One look-up as os/resolver.h does it, for tests against real DNS servers. Prints one JSON object.
 //
-//   resolver-probe [--port N] [--link NAME] [--timeout MS] [--cancel-after MS] NAME [SERVER...]
+//   resolver-probe [--port N] [--link NAME] [--service OWNER] [--gateway-port N] [--timeout MS]
+//                  [--cancel-after MS] NAME [SERVER...]
 //
-//   {"addresses": ["2001:db8::1", "192.0.2.1"], "took_ms": 3}
+//   {"addresses": ["2001:db8::1", "192.0.2.1"], "endpoints": ["[2001:db8::1]:443", ...], "took_ms": 3}
 //   {"error": "name-not-resolved", "text": "...", "took_ms": 3}
 //   {"cancelled": true, "calls": 0}              with --cancel-after; "calls" are those after it
 #include <net/if.h>
@@ -31,10 +32,14 @@ static Result<Arguments> parse(const std::vector<std::string>& words) {
         const auto number = parse_number<std::uint16_t>(words[i + 1]);
         if (words[i] == "--link")
             out.request.resolvers.ifindex = ::if_nametoindex(words[i + 1].c_str());
+        else if (words[i] == "--service")
+            out.request.service = words[i + 1];
         else if (!number)
             return fail(ErrorCode::InvalidArgument, "no number: " + words[i + 1]);
         else if (words[i] == "--port")
             out.request.port = *number;
+        else if (words[i] == "--gateway-port")
+            out.request.gateway_port = *number;
         else if (words[i] == "--timeout")
             out.timeout = std::chrono::milliseconds{*number};
         else if (words[i] == "--cancel-after")
@@ -63,9 +68,13 @@ static Result<Json> run(const std::vector<std::string>& words) {
         ++calls;
         lookup.reset();  // as the boot does: inside the call
         if (answer) {
-            Json addresses{Json::Array{}};
-            for (const auto& endpoint : *answer) addresses.push(endpoint.address.text());
+            Json addresses{Json::Array{}}, endpoints{Json::Array{}};
+            for (const auto& endpoint : *answer) {
+                addresses.push(endpoint.address.text());
+                endpoints.push(endpoint.text());
+            }
             out.set("addresses", std::move(addresses));
+            out.set("endpoints", std::move(endpoints));
         } else {
             out.set("error", name_of(answer.error().code));
             out.set("text", answer.error().text());

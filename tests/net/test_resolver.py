@@ -6,8 +6,10 @@ Everything is on the loopback of a network namespace of this file's own: a serve
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from lib import dns
@@ -16,8 +18,12 @@ from lib.netns import Net, Process
 PROBE = pathlib.Path(__file__).resolve().parents[2] / "build/out/tests/net/resolver-probe"
 NAME = "gateway.example.org"
 V4, V6 = "192.0.2.1", "2001:db8::1"
+OWN = [f"[{V6}]:443", f"{V4}:443"]
+SERVICE = "_fortros-gateway._tcp.example.org"
 CANDIDATES_LIMIT = 16  # core/discovery.h
+SERVICES_LIMIT, OF_ONE_SERVICE = 8, 4  # os/resolver_order.h
 GRACE_MS = 200  # os/resolver.h
+LOOKUP_TIMEOUT_MS = 5000  # core/discovery.h
 ALL_TRIES_MS = 2500  # less than os/resolver.cc tries a silent server
 
 
@@ -34,6 +40,12 @@ def addresses(*words, **options):
     answer = look_up(*words, **options)
     assert "addresses" in answer, answer
     return answer["addresses"]
+
+
+def endpoints(*words, options=(), **others):
+    answer = look_up(*words, options=("--service", SERVICE, *options), **others)
+    assert "endpoints" in answer, answer
+    return answer["endpoints"]
 
 
 def refusal(*words, **options):
@@ -123,6 +135,26 @@ def test_link_local_server():
         assert found.get("addresses") == [V4], found
         found = json.loads(node.run(PROBE, NAME, "fe80::53"))
         assert found["error"] == "unreachable", found
+
+
+def test_link_local_servers_of_two_links():
+    """Two home routers are both fe80::1: the wrong one would be asked, and over TCP nobody."""
+    with Net() as net:
+        node = net.namespace("node")
+        for number in (1, 2):
+            router = net.namespace(f"router{number}")
+            net.wire(node, f"eth{number}", router, "lan0", a_up=True)
+            router.run("ip", "address", "add", "fe80::53/64", "dev", "lan0", "nodad")
+            node.run("ip", "address", "add", "fe80::2/64", "dev", f"eth{number}", "nodad")
+            records = [f"--srv-host={SERVICE},gw.example.org,844{number}", f"--host-record=gw.example.org,192.0.2.{number}"]
+            records += [f"--host-record={NAME},2001:db8:{number}::{i:x}" for i in range(1, 101)]
+            router.start("dnsmasq", "--keep-in-foreground", "--log-facility=-", "--conf-file=/dev/null", "--no-resolv",
+                         "--no-hosts", "--user=root", "--pid-file", "--edns-packet-max=512", *records, ready="started")
+        for number in (2, 1):
+            found = json.loads(node.run(PROBE, "--link", f"eth{number}", "--service", SERVICE, NAME, "fe80::53"))
+            first, *others = found["endpoints"]
+            assert first == f"192.0.2.{number}:844{number}" and len(others) == CANDIDATES_LIMIT - 1, found
+            assert all(other.startswith(f"[2001:db8:{number}:") for other in others), found
 
 
 def test_no():
@@ -319,6 +351,17 @@ def test_spoofed_answers():
     with dns.Server("127.0.0.2", spoofed):
         assert addresses("127.0.0.2") == [V6, V4]
 
+    def from_elsewhere(question):
+        """The question's very id, from another port of the server's host, and from another host."""
+        for source in ("127.0.0.2", "127.0.0.4"):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as spoofer:
+                spoofer.bind((source, 0 if source == "127.0.0.2" else 53))
+                spoofer.sendto(question.answer("198.51.100.66", "2001:db8::66"), question.client)
+        return [question.answer(V4, V6)]
+
+    with dns.Server("127.0.0.2", from_elsewhere):
+        assert addresses("127.0.0.2") == [V6, V4]
+
 
 def test_garbage():
     """A hostile resolver would end the program, or be believed."""
@@ -328,6 +371,184 @@ def test_garbage():
 
     with dns.Server("127.0.0.2", cut), Dnsmasq("127.0.0.3", f"--host-record={NAME},{V4},{V6}"):
         assert addresses("127.0.0.2", "127.0.0.3") == [V6, V4]
+
+
+def test_late_answers():
+    """A resolver behind a slow line, whose every answer takes three seconds, would never be heard."""
+    def late(question):
+        time.sleep(3)  # the server's own slowness
+        return [question.answer(V4, V6)]
+
+    with dns.Server("127.0.0.2", late) as server:
+        answer = look_up("127.0.0.2", options=("--timeout", LOOKUP_TIMEOUT_MS))
+        assert answer.get("addresses") == [V6, V4], answer
+        assert len(server.questions) > 2, "it was asked only once: a lost packet would cost seconds"
+
+
+# --- services ---
+
+def by_name(answers):
+    """Reacts with what `answers` says for (name, type), or for the name; with "no such name" for others."""
+    def react(question):
+        answer = answers.get((question.name, question.type), answers.get(question.name))
+        if callable(answer):
+            return answer(question)
+        return [question.refuse(dns.NXDOMAIN) if answer is None else question.answer(*answer)]
+    return react
+
+
+def services(*records, **options):
+    return lambda question: [question.services(*records, **options)]
+
+
+def test_services_of_real_servers():
+    """The priorities and ports that an operator has published would mean nothing."""
+    expected = ["[2001:db8::a]:8443", "192.0.2.10:8443", "192.0.2.11:8444", *OWN]
+    with Dnsmasq("127.0.0.2", f"--srv-host={SERVICE},gw2.example.org,8444,20", f"--srv-host={SERVICE},gw1.example.org,8443,10",
+                 "--host-record=gw1.example.org,192.0.2.10,2001:db8::a", "--host-record=gw2.example.org,192.0.2.11",
+                 f"--host-record={NAME},{V4},{V6}"):
+        assert endpoints("127.0.0.2") == expected
+        assert addresses("127.0.0.2") == [V6, V4]  # without a service
+    data = (f"{SERVICE}. SRV 20 0 8444 gw2.example.org.", f"{SERVICE}. SRV 10 0 8443 gw1.example.org.",
+            "gw1.example.org. A 192.0.2.10", "gw1.example.org. AAAA 2001:db8::a", "gw2.example.org. A 192.0.2.11",
+            f"{NAME}. A {V4}", f"{NAME}. AAAA {V6}")
+    with Unbound("127.0.0.3", *[f'    local-data: "{record}"' for record in data]):
+        assert endpoints("127.0.0.3") == expected
+        assert endpoints("127.0.0.3", options=("--gateway-port", 444))[-1] == f"{V4}:444"
+
+
+def test_services_alone():
+    """An org without addresses at the name itself, only with services, would have no gateway."""
+    with Dnsmasq("127.0.0.2", f"--srv-host={SERVICE},gw1.example.org,8443", "--host-record=gw1.example.org,192.0.2.10"):
+        assert endpoints("127.0.0.2") == ["192.0.2.10:8443"]
+    with Dnsmasq("127.0.0.2", f"--srv-host={SERVICE},gw1.example.org,8443", "--local=/example.org/"):
+        code, text = refusal("127.0.0.2", options=("--service", SERVICE))
+        assert code == "name-not-resolved" and f"gateway that '{SERVICE}' names" in text, text
+
+
+def test_everything_is_asked_at_once():
+    """Each boot would take a round trip more than it needs."""
+    own, targets = threading.Barrier(3), threading.Barrier(4)
+
+    def react(question):
+        """Answers only when all of its kind have been asked; else the barrier breaks, and nobody answers."""
+        (targets if question.name.startswith("gw") else own).wait(timeout=20)
+        if question.type == dns.SRV:
+            return [question.services((1, 0, 8443, "gw1.example.org"), (2, 0, 8444, "gw2.example.org"))]
+        return [question.answer(V4, V6) if question.name == NAME else question.answer("192.0.2.10")]
+
+    with dns.Server("127.0.0.2", react) as server:
+        assert endpoints("127.0.0.2") == ["192.0.2.10:8443", "192.0.2.10:8444", *OWN]
+        assert len(server.questions) == 7, server.questions
+
+
+def test_service_of_the_name_itself():
+    """A gateway at the name, on another port, would be looked for twice, or at the wrong port only."""
+    with dns.Server("127.0.0.2", by_name({NAME: (V4, V6), SERVICE: services((0, 0, 8443, NAME.upper()))})) as server:
+        assert endpoints("127.0.0.2") == [f"[{V6}]:8443", f"{V4}:8443", *OWN]
+        assert len(server.questions) == 3, server.questions
+    with dns.Server("127.0.0.2", by_name({NAME: (V4, V6), SERVICE: services((0, 0, 443, NAME))})):
+        assert endpoints("127.0.0.2") == OWN
+
+
+def test_addresses_beside_services():
+    """A round trip would be wasted on what the answer has said; or a resolver could slip in what belongs to nobody."""
+    beside = [("gw1.example.org", "192.0.2.10"), ("other.example.org", "198.51.100.66"), ("gw1.example.org", "2001:db8::a"),
+              ("gw2.example.org", "127.0.0.1")]
+    with dns.Server("127.0.0.2", by_name({
+            NAME: (V4, V6), "gw2.example.org": ("192.0.2.11",),
+            SERVICE: services((0, 0, 8443, "gw1.example.org"), (1, 0, 8444, "gw2.example.org"), additional=beside)})) as server:
+        assert endpoints("127.0.0.2") == ["[2001:db8::a]:8443", "192.0.2.10:8443", "192.0.2.11:8444", *OWN]
+        assert "gw1.example.org" not in {question.name for question in server.questions}
+
+
+def test_service_behind_an_alias():
+    """A gateway at a hosting provider's name would not be found, though RFC 2782 forbids such targets."""
+    with Dnsmasq("127.0.0.2", f"--srv-host={SERVICE},gw1.example.org,8443", "--cname=gw1.example.org,a.example.net",
+                 "--cname=a.example.net,b.example.net", "--host-record=b.example.net,192.0.2.10,2001:db8::a",
+                 f"--host-record={NAME},{V4},{V6}"):
+        assert endpoints("127.0.0.2") == ["[2001:db8::a]:8443", "192.0.2.10:8443", *OWN]
+
+    def alias(question, target):
+        return [question.message(question.record(dns.CNAME, dns.wire_name(target)), 1)]
+
+    with dns.Server("127.0.0.2", by_name({
+            NAME: (V4, V6), SERVICE: services((0, 0, 8443, "a.org"), (0, 0, 8444, "b.org")),
+            "a.org": lambda question: alias(question, "b.org"), "b.org": lambda question: alias(question, "a.org")})):
+        assert endpoints("127.0.0.2") == OWN
+
+
+def test_no_such_service():
+    """A domain that says it has no such service (target "."), or says nonsense, would lose its good addresses."""
+    for record in ((0, 0, 0, "."), (0, 0, 443, "."), (0, 0, 0, "gw1.example.org"), (0, 0, 443, "192.0.2.66"),
+                   (0, 0, 443, "no host name.org"), (0, 0, 443, "x" * 63 + "." + "y" * 63)):
+        with dns.Server("127.0.0.2", by_name({NAME: (V4, V6), "gw1.example.org": ("198.51.100.66",),
+                                              SERVICE: services(record)})):
+            assert endpoints("127.0.0.2") == OWN, record
+
+
+def test_services_refused():
+    """A resolver that knows no SRV records, as some routers', would cost the addresses that it has given."""
+    def broken(question):
+        return [question.message(question.record(dns.SRV, b"\0\1"), 1)]
+
+    for reaction in (*[lambda question, rcode=rcode: [question.refuse(rcode)]
+                       for rcode in (dns.SERVFAIL, dns.NXDOMAIN, dns.REFUSED, dns.NOTIMP, dns.FORMERR, dns.NOERROR)],
+                     broken, lambda question: []):
+        with dns.Server("127.0.0.2", by_name({NAME: (V4, V6), SERVICE: reaction})):
+            answer = look_up("127.0.0.2", options=("--service", SERVICE))
+            assert answer["endpoints"] == OWN and answer["took_ms"] < ALL_TRIES_MS, answer
+
+
+def test_slow_targets():
+    """On a line with a long round trip services would never count, as their addresses come one round trip later."""
+    line_s = 1.5 * GRACE_MS / 1000
+    world = by_name({NAME: (V4, V6), SERVICE: services((0, 0, 8443, "gw1.example.org"), (1, 0, 8443, "silent.example.org")),
+                     "gw1.example.org": ("192.0.2.10",), "silent.example.org": lambda question: []})
+
+    def slow(question):
+        time.sleep(line_s)  # the line's slowness
+        return world(question)
+
+    with dns.Server("127.0.0.2", slow):
+        answer = look_up("127.0.0.2", options=("--service", SERVICE))
+        assert answer["endpoints"] == ["192.0.2.10:8443", *OWN] and answer["took_ms"] < ALL_TRIES_MS, answer
+
+
+def test_many_services():
+    """A resolver could keep a node busy with gateways for hours, or one service crowd out all others."""
+    many = [f"192.0.2.{i}" for i in range(1, 61)]
+    names = [f"gw{i}.example.org" for i in range(1, 61)]
+    with Unbound("127.0.0.2", *[f'    local-data: "{SERVICE}. SRV {i} 0 8443 {name}"' for i, name in enumerate(names)],
+                 *[f'    local-data: "{name}. A {address}"' for name, address in zip(names, many)],
+                 f'    local-data: "{NAME}. A {V4}"'):  # needs TCP
+        assert endpoints("127.0.0.2") == [f"{address}:8443" for address in many[:SERVICES_LIMIT]] + [f"{V4}:443"]
+    world = {NAME: many, SERVICE: services(*[(i, 0, 8443, name) for i, name in enumerate(names)])}
+    with dns.Server("127.0.0.2", by_name(world | {name: many for name in names})) as server:
+        assert len(endpoints("127.0.0.2")) == CANDIDATES_LIMIT
+        assert len({question.name for question in server.questions}) == 2 + SERVICES_LIMIT
+    with dns.Server("127.0.0.2", by_name({NAME: (V4, V6), "gw1.example.org": many, SERVICE:
+                                          services((0, 0, 8443, "gw1.example.org"))})):
+        assert endpoints("127.0.0.2") == [f"{address}:8443" for address in many[:OF_ONE_SERVICE]] + OWN
+
+
+def test_services_and_truncation():
+    """Services that do not fit into a datagram would be lost."""
+    def over_tcp_only(question):
+        if question.type != dns.SRV:
+            return [question.answer(V4, V6)]
+        return [question.services((0, 0, 8443, NAME)) if question.over_tcp else question.services(flags=dns.TRUNCATED)]
+
+    with dns.Server("127.0.0.2", over_tcp_only):
+        assert endpoints("127.0.0.2") == [f"[{V6}]:8443", f"{V4}:8443", *OWN]
+
+
+def test_services_of_a_second_server():
+    """One dead resolver of two would cost the services, or the boot."""
+    with dns.Server("127.0.0.2", lambda question: []), \
+            Dnsmasq("127.0.0.3", f"--srv-host={SERVICE},gw1.example.org,8443", "--host-record=gw1.example.org,192.0.2.10",
+                    f"--host-record={NAME},{V4},{V6}"):
+        assert endpoints("127.0.0.2", "127.0.0.3") == ["192.0.2.10:8443", *OWN]
 
 
 def test_cancel():
