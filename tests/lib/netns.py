@@ -22,6 +22,7 @@ import re
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -31,6 +32,8 @@ from lib import pcap
 
 READY_LIMIT_S = 30
 SO_RCVBUFFORCE = 33
+SO_TIMESTAMPNS = 35
+TIMESPEC = struct.Struct("@qq")
 CAPTURE_BUFFER = 64 * 1024 * 1024
 ETH_P_ALL = 3
 PR_SET_PDEATHSIG = 1
@@ -225,11 +228,12 @@ class Process:
 
 
 class Capture:
-    """Every frame on an interface from now on, both ways, read when it is asked for."""
+    """Every frame on an interface from now on, both ways, read when it is asked for; the times are the kernel's."""
 
     def __init__(self, namespace, interface):
         self.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, CAPTURE_BUFFER)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket.bind((interface, ETH_P_ALL))
         self.socket.setblocking(False)
         self.path = namespace.net.folder / f"{namespace.name}.{interface}.pcap"
@@ -240,12 +244,12 @@ class Capture:
         """All packets so far, as lib.pcap has them."""
         while True:
             try:
-                frame = self.socket.recv(65536)
+                frame, notes, *_ = self.socket.recvmsg(65536, socket.CMSG_SPACE(TIMESPEC.size))
             except BlockingIOError:
                 break
             except OSError:  # the interface went down: nothing more will come before it is up again
                 continue
-            seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+            seconds, nanoseconds = TIMESPEC.unpack(notes[0][2])
             self.file.write(pcap.RECORD_HEADER.pack(seconds, nanoseconds // 1000, len(frame), len(frame)) + frame)
         self.file.flush()
         return pcap.packets(self.path)
