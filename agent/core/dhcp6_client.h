@@ -1,0 +1,105 @@
+// The DHCPv6 client (RFC 8415 section 18.2) as a pure machine in virtual time: one address, or only
+// what the network tells. It sees UDP payloads only and touches neither socket nor interface.
+//
+//   Information:  Informing ── reply ──▶ Informed ── refresh time ──▶ Informing
+//
+//   Address:   ┌────────── reply with rapid commit ──────────┐
+//              │                                             ▼
+//   Soliciting ── advertise ──▶ Requesting ── reply ──▶ Bound ── T1 ──▶ Renewing ── T2 ──▶ Rebinding
+//       ▲                           │ refused, silence    ▲────── reply ───┘──── reply ──────┘
+//       └──────────────◀────────────┴────────────── refused, lease over ◀─────────────────────┘
+//
+// A boot waits for this: it takes the first advertisement that can be lived with and never waits for
+// a better one, begins within a tenth of a second, and asks again after 1, 2, 4, 8, 8 ... seconds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "core/dhcp6_lease.h"
+#include "core/dhcp6_message.h"
+#include "core/mac_address.h"
+
+namespace fortros {
+
+// What routers tell hosts to ask for; the greater includes the smaller.
+enum class Dhcp6Wish : std::uint8_t { Nothing, Information, Address };
+
+class Dhcp6Client {
+public:
+    struct Send {  // to all servers of the link
+        Bytes payload;
+    };
+    struct Bound {  // something is known, or known for longer, or something else
+        Dhcp6Lease lease;
+    };
+    struct Lost {  // the lease ended or was taken back: remove the address
+        Dhcp6Lease lease;
+        Error why;
+    };
+    using Action = std::variant<Send, Bound, Lost>;
+
+    // The DUID is DUID-LL of the MAC and the IAID its last four bytes, as networkd's
+    // DUIDType=link-layer and NetworkManager's ipv6.dhcp-iaid=mac have them: they need no memory,
+    // and the real root's client can have the same.
+    Dhcp6Client(MacAddress mac, Random& random);
+
+    // Also begins anew, after the carrier went and came: forgets the lease without a word and asks
+    // for the same address again. The wish is not Nothing.
+    void start(Dhcp6Wish wish, Instant now);
+    // A payload from anybody; what does not concern this client is ignored.
+    std::vector<Action> received(ByteView payload, Instant now);
+    // To be called at the deadline; does nothing before.
+    std::vector<Action> tick(Instant now);
+    Instant deadline() const { return m_deadline; }
+
+    const std::optional<Dhcp6Lease>& lease() const { return m_lease; }
+    // Why what was wished for is not there yet, in words; empty while it is. Changes only within
+    // the calls above.
+    std::string problem() const;
+
+private:
+    enum class State { Informing, Informed, Soliciting, Requesting, Bound, Renewing, Rebinding };
+    using Actions = std::vector<Action>;
+
+    void enter(State state, Instant now);
+    Actions transmit(Instant now);
+    Dhcp6Message compose(Instant now) const;
+    Bytes association() const;
+    Actions informed(const Dhcp6Message& message, Instant now);
+    Actions advertised(const Dhcp6Message& message, Instant now);
+    Actions replied(const Dhcp6Message& message, Instant now);
+    Actions refused(Error error, Instant now);
+    Actions bind(Dhcp6Lease lease, Instant now);
+    Actions lose(ErrorCode code, std::string why, Instant now);
+    Duration jittered(Duration delay);
+    Dhcp6Lease signed_by_us(Dhcp6Lease lease) const;
+
+    Bytes m_duid;
+    std::uint32_t m_iaid;
+    Random& m_random;
+
+    State m_state = State::Soliciting;
+    Instant m_deadline = Instant::max();
+    Instant m_entered{};  // when this state's exchange began
+    Instant m_sent_at{};  // the latest message: a lease runs from there
+    std::uint32_t m_transaction = 0;
+    unsigned m_tries = 0;                 // messages sent in this state
+    unsigned m_refusals = 0;              // since the latest success
+    std::optional<IpAddress> m_wanted{};  // the address of an earlier lease
+    std::optional<Dhcp6Lease> m_offer{};
+    std::optional<Dhcp6Lease> m_lease{};
+    Instant m_renew_at{};
+    Instant m_rebind_at{};
+    Instant m_ends_at{};
+    std::string m_complaint{};
+};
+
+}  // namespace fortros
