@@ -208,6 +208,7 @@ std::vector<DhcpClient::Action> DhcpClient::acknowledged(const DhcpMessage& mess
 std::vector<DhcpClient::Action> DhcpClient::bind(DhcpLease lease) {
     lease.client_id = {1};
     lease.client_id.insert(lease.client_id.end(), m_mac.begin(), m_mac.end());
+    lease.acquired = m_sent_at;
     const bool endless = lease.lifetime == endless_lease;
     m_renew_at = endless ? Instant::max() : m_sent_at + a_little_early(lease.renew_after);
     m_rebind_at = endless ? Instant::max() : m_sent_at + lease.rebind_after;

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "core/address.h"
 #include "core/dhcp_message.h"
 
@@ -45,7 +46,8 @@ struct DhcpLease {
     std::chrono::seconds lifetime{};      // from shortest_lease to endless_lease
     std::chrono::seconds renew_after{};   // T1 < T2 < lifetime
     std::chrono::seconds rebind_after{};  // T2
-    Bytes client_id{};                    // as sent; filled in by the client
+    Bytes client_id{};                    // as sent; this and the next are filled in by the client
+    Instant acquired{};                   // all times count from here
     bool operator==(const DhcpLease&) const = default;
 };
 

@@ -46,21 +46,66 @@ static Json gateway_of(const HandOff& hand_off) {
     return json;
 }
 
+// What leases of both families have. CLOCK_BOOTTIME goes on through the pivot and nobody sets it.
+template <typename Lease>
+static void set_lease(Json& json, const Lease& lease) {
+    using std::chrono::milliseconds;
+    json.set("client_id", to_hex(lease.client_id));
+    json.set("lease_seconds", std::int64_t{lease.lifetime.count()});
+    json.set("renew_seconds", std::int64_t{lease.renew_after.count()});
+    json.set("rebind_seconds", std::int64_t{lease.rebind_after.count()});
+    const auto acquired = lease.acquired.time_since_epoch();
+    json.set("acquired_ms",
+             std::int64_t{std::chrono::duration_cast<milliseconds>(acquired).count()});
+    json.set("resolvers", texts_of(lease.resolvers));
+    json.set("ntp_servers", texts_of(lease.ntp_servers));
+}
+
+static Json lease_json_of(const DhcpLease& lease) {
+    Json json{Json::Object{}};
+    json.set("server", lease.server.text());
+    json.set("address", lease.address.text());
+    if (lease.broadcast) json.set("broadcast", lease.broadcast->text());
+    Json routes{Json::Array{}};
+    for (const DhcpRoute& route : lease.routes) {
+        Json item{Json::Object{}};
+        item.set("destination", route.destination.text());
+        if (!route.gateway.is_unspecified()) item.set("gateway", route.gateway.text());
+        routes.push(std::move(item));
+    }
+    json.set("routes", std::move(routes));
+    if (lease.mtu) json.set("mtu", std::int64_t{*lease.mtu});
+    set_lease(json, lease);
+    return json;
+}
+
+static Json lease_json_of(const Dhcp6Lease& lease) {
+    Json json{Json::Object{}};
+    json.set("server_id", to_hex(lease.server_id));
+    json.set("iaid", std::int64_t{lease.iaid});
+    if (lease.address) json.set("address", lease.address->text());
+    json.set("preferred_seconds", std::int64_t{lease.preferred.count()});
+    json.set("refresh_seconds", std::int64_t{lease.refresh_after.count()});
+    set_lease(json, lease);
+    return json;
+}
+
 static Json uplink_of(const UplinkHandOff& uplink) {
     Json json{Json::Object{}};
     json.set("ifindex", uplink.ifindex);
     json.set("name", uplink.name);
     json.set("mac", uplink.mac);
+    if (uplink.vlan) {
+        Json vlan{Json::Object{}};
+        vlan.set("parent", uplink.vlan->parent);
+        vlan.set("id", int{uplink.vlan->id});
+        json.set("vlan", std::move(vlan));
+    }
     json.set("addresses", texts_of(uplink.addresses));
     json.set("gateways", texts_of(uplink.gateways));
     json.set("resolvers", texts_of(uplink.resolvers));
-    if (uplink.dhcp_server) {
-        Json dhcp{Json::Object{}};
-        dhcp.set("server", *uplink.dhcp_server);
-        dhcp.set("client_id", uplink.dhcp_client_id);
-        dhcp.set("lease_seconds", std::int64_t{uplink.dhcp_lease_seconds});
-        json.set("dhcp", std::move(dhcp));
-    }
+    if (uplink.dhcp) json.set("dhcp", lease_json_of(*uplink.dhcp));
+    if (uplink.dhcp6) json.set("dhcp6", lease_json_of(*uplink.dhcp6));
     return json;
 }
 
@@ -108,6 +153,13 @@ static Result<T> read(const JsonReader& in, std::string_view name) {
     auto value = T::parse(TRY(in.string(name, text_limit)));
     if (!value) return in.bad(name, "does not parse");
     return *value;
+}
+
+template <typename T>
+static Result<std::optional<T>> read_optional(const JsonReader& in, std::string_view name) {
+    const auto text = TRY(in.optional_string(name, text_limit));
+    if (!text) return std::nullopt;
+    return TRY(read<T>(in, name));
 }
 
 template <typename T>
@@ -169,6 +221,59 @@ static Status read_gateway(const JsonReader& in, HandOff& out) {
     return {};
 }
 
+static Result<Bytes> read_hex(const JsonReader& in, std::string_view name) {
+    auto bytes = from_hex(TRY(in.string(name, 512)));
+    if (!bytes) return in.bad(name, "is not hexadecimal");
+    return *std::move(bytes);
+}
+
+static Result<std::chrono::seconds> read_seconds(const JsonReader& in, std::string_view name) {
+    return std::chrono::seconds{TRY(in.number(name, 0, UINT32_MAX))};
+}
+
+template <typename Lease>
+static Status read_lease(const JsonReader& in, Lease& lease) {
+    lease.client_id = TRY(read_hex(in, "client_id"));
+    lease.lifetime = TRY(read_seconds(in, "lease_seconds"));
+    lease.renew_after = TRY(read_seconds(in, "renew_seconds"));
+    lease.rebind_after = TRY(read_seconds(in, "rebind_seconds"));
+    constexpr std::int64_t end_of_time = INT64_MAX / 1000;  // in milliseconds
+    lease.acquired =
+        Instant{} + std::chrono::milliseconds{TRY(in.number("acquired_ms", 0, end_of_time))};
+    lease.resolvers = TRY(read_all<IpAddress>(in, "resolvers"));
+    lease.ntp_servers = TRY(read_all<IpAddress>(in, "ntp_servers"));
+    return {};
+}
+
+static Result<DhcpLease> read_dhcp_lease(const JsonReader& in) {
+    DhcpLease lease;
+    lease.server = TRY(read<IpAddress>(in, "server"));
+    lease.address = TRY(read<IpNetwork>(in, "address"));
+    lease.broadcast = TRY(read_optional<IpAddress>(in, "broadcast"));
+    for (const Json& json : *TRY(in.array("routes", dhcp_routes_limit))) {
+        const JsonReader item(json, in.where() + ".routes");
+        DhcpRoute route;
+        route.destination = TRY(read<IpNetwork>(item, "destination"));
+        route.gateway = TRY(read_optional<IpAddress>(item, "gateway")).value_or(IpAddress{});
+        lease.routes.push_back(route);
+    }
+    if (const auto mtu = TRY(in.optional_number("mtu", 0, UINT16_MAX)))
+        lease.mtu = static_cast<std::uint16_t>(*mtu);
+    TRY(read_lease(in, lease));
+    return lease;
+}
+
+static Result<Dhcp6Lease> read_dhcp6_lease(const JsonReader& in) {
+    Dhcp6Lease lease;
+    lease.server_id = TRY(read_hex(in, "server_id"));
+    lease.iaid = static_cast<std::uint32_t>(TRY(in.number("iaid", 0, UINT32_MAX)));
+    lease.address = TRY(read_optional<IpAddress>(in, "address"));
+    lease.preferred = TRY(read_seconds(in, "preferred_seconds"));
+    lease.refresh_after = TRY(read_seconds(in, "refresh_seconds"));
+    TRY(read_lease(in, lease));
+    return lease;
+}
+
 static Result<UplinkHandOff> read_uplink(const JsonReader& in) {
     UplinkHandOff uplink;
     uplink.ifindex = static_cast<unsigned>(TRY(in.number("ifindex", 1, INT32_MAX)));
@@ -177,13 +282,17 @@ static Result<UplinkHandOff> read_uplink(const JsonReader& in) {
     uplink.addresses = TRY(read_all<IpNetwork>(in, "addresses"));
     uplink.gateways = TRY(read_all<IpAddress>(in, "gateways"));
     uplink.resolvers = TRY(read_all<IpAddress>(in, "resolvers"));
-    if (auto dhcp_json = in.object("dhcp")) {
-        const JsonReader dhcp(**dhcp_json, in.where() + ".dhcp");
-        uplink.dhcp_server = TRY(dhcp.string("server", 39));
-        uplink.dhcp_client_id = TRY(dhcp.string("client_id", 512));
-        uplink.dhcp_lease_seconds =
-            static_cast<std::uint32_t>(TRY(dhcp.number("lease_seconds", 0, UINT32_MAX)));
+    if (auto json = in.object("vlan")) {
+        const JsonReader vlan(**json, in.where() + ".vlan");
+        VlanSetting setting{.name = uplink.name};
+        setting.parent = TRY(vlan.string("parent", 16));
+        setting.id = static_cast<std::uint16_t>(TRY(vlan.number("id", 1, 4094)));
+        uplink.vlan = std::move(setting);
     }
+    if (auto json = in.object("dhcp"))
+        uplink.dhcp = TRY(read_dhcp_lease(JsonReader(**json, in.where() + ".dhcp")));
+    if (auto json = in.object("dhcp6"))
+        uplink.dhcp6 = TRY(read_dhcp6_lease(JsonReader(**json, in.where() + ".dhcp6")));
     return uplink;
 }
 

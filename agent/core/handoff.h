@@ -10,6 +10,8 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "core/dhcp6_lease.h"
+#include "core/dhcp_lease.h"
 #include "core/discovery.h"
 #include "core/messages.h"
 #include "core/overlay_plan.h"
@@ -32,13 +34,14 @@ struct InterfaceHandOff {
 struct UplinkHandOff {
     unsigned ifindex = 0;
     std::string name{};
-    std::string mac{};  // "52:54:00:12:34:56"
+    std::string mac{};                  // "52:54:00:12:34:56"
+    std::optional<VlanSetting> vlan{};  // absent: it is not of our making
     std::vector<IpNetwork> addresses{};
     std::vector<IpAddress> gateways{};
     std::vector<IpAddress> resolvers{};
-    std::optional<std::string> dhcp_server{};  // absent: not from DHCP
-    std::string dhcp_client_id{};              // hex, as sent
-    std::uint32_t dhcp_lease_seconds = 0;
+    // All that the real root's client needs to renew or release what was leased; absent: nothing was.
+    std::optional<DhcpLease> dhcp{};
+    std::optional<Dhcp6Lease> dhcp6{};
     bool operator==(const UplinkHandOff&) const = default;
 };
 

@@ -35,6 +35,15 @@ LinkConfiguration configuration_of(const DhcpLease& lease, std::uint32_t metric)
     return out;
 }
 
+LinkConfiguration configuration_of(const Dhcp6Lease& lease, std::uint32_t metric) {
+    LinkConfiguration out{.by = ConfiguredBy::Dhcp, .metric = metric};
+    if (lease.address)
+        out.addresses.push_back({.network = IpNetwork::host(*lease.address),
+                                 .lifetime = lease.lifetime,
+                                 .preferred = lease.preferred});
+    return out;
+}
+
 LinkConfiguration static_configuration_of(const Settings& settings, std::uint32_t metric) {
     LinkConfiguration out{.by = ConfiguredBy::Settings, .metric = metric};
     for (const IpNetwork& network : settings.static_addresses)

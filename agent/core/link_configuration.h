@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/dhcp6_lease.h"
 #include "core/dhcp_lease.h"
 #include "core/settings.h"
 
@@ -18,8 +19,9 @@ enum class ConfiguredBy : std::uint8_t { Dhcp, Settings };
 
 struct AddressSetting {
     IpNetwork network;
-    std::optional<IpAddress> broadcast{};          // IPv4 only
-    std::chrono::seconds lifetime{endless_lease};  // from now
+    std::optional<IpAddress> broadcast{};           // IPv4 only
+    std::chrono::seconds lifetime{endless_lease};   // from now
+    std::chrono::seconds preferred{endless_lease};  // at most the lifetime, or that is meant
     bool operator==(const AddressSetting&) const = default;
 };
 
@@ -45,6 +47,8 @@ struct LinkConfiguration {
 };
 
 LinkConfiguration configuration_of(const DhcpLease& lease, std::uint32_t metric);
+// The address alone: the ways out of an IPv6 network are its routers' word.
+LinkConfiguration configuration_of(const Dhcp6Lease& lease, std::uint32_t metric);
 // Of Mode=static.
 LinkConfiguration static_configuration_of(const Settings& settings, std::uint32_t metric);
 

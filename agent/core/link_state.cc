@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/encoding.h"
-
 namespace fortros {
 
 // Virtual interfaces that an initramfs makes to be used as links. All others (wireguard, tun, dummy,
@@ -18,6 +16,7 @@ std::string reason_to_leave(const LinkState& link, const Settings& settings) {
         return "a " + link.kind + " interface";
     if (link.is_port) return "a port of another interface";
     if (!interface_allowed(settings, link.name)) return "not among Interfaces=";
+    if (only_carries_vlans(settings, link.name)) return "only the parent of a VLAN";
     return {};
 }
 
@@ -38,14 +37,19 @@ LinkReport report_of(const LinkState& link, const LinkKnowledge& knowledge) {
     // IPv4 first, otherwise as the kernel has them.
     std::ranges::stable_partition(report.addresses,
                                   [](const IpNetwork& it) { return it.address.is_v4(); });
-    if (const DhcpLease* lease = knowledge.lease) {
-        report.resolvers = lease->resolvers;
-        report.dhcp_server = lease->server.text();
-        report.dhcp_client_id = to_hex(lease->client_id);
-        report.dhcp_lease_seconds = static_cast<std::uint32_t>(lease->lifetime.count());
+    const auto add = [&](const std::vector<IpAddress>& resolvers) {
+        for (const IpAddress& resolver : resolvers)
+            if (!contains(report.resolvers, resolver)) report.resolvers.push_back(resolver);
+    };
+    if (knowledge.lease) {
+        report.dhcp = *knowledge.lease;
+        add(report.dhcp->resolvers);
     }
-    for (const IpAddress& resolver : knowledge.resolvers)
-        if (!contains(report.resolvers, resolver)) report.resolvers.push_back(resolver);
+    add(knowledge.resolvers);
+    if (knowledge.lease6) {
+        report.dhcp6 = *knowledge.lease6;
+        add(report.dhcp6->resolvers);
+    }
     return report;
 }
 

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/dhcp6_client.h"
+#include "core/dhcp6_lease.h"
 #include "core/dhcp_lease.h"
 #include "core/handoff.h"
 #include "core/mac_address.h"
@@ -37,6 +39,7 @@ struct LinkState {
     bool carrier = false;
     std::uint32_t carrier_changes = 0;  // grows with each coming and going, however short
     std::uint32_t mtu = 0;
+    Dhcp6Wish dhcp6_wish = Dhcp6Wish::Nothing;  // of the router that was heard last
     std::vector<LinkAddress> addresses{};
     std::vector<IpAddress> gateways{};  // of default routes, the preferred first
 };
@@ -50,6 +53,7 @@ using LinkReport = UplinkHandOff;
 // What others than the kernel know about a link.
 struct LinkKnowledge {
     const DhcpLease* lease = nullptr;     // that is in force
+    const Dhcp6Lease* lease6 = nullptr;   // likewise
     std::vector<IpAddress> resolvers{};   // by configuration or router advertisement
     std::vector<IpAddress> discounted{};  // addresses that do not make the link work
 };

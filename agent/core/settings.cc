@@ -24,7 +24,8 @@ struct Draft : Settings {
 }  // namespace
 
 static constexpr std::size_t interface_pattern_limit = 64;
-static constexpr std::size_t hostname_limit = 63;  // bytes: HOST_NAME_MAX is 64
+static constexpr std::size_t interface_name_limit = 15;  // IFNAMSIZ
+static constexpr std::size_t hostname_limit = 63;        // bytes: HOST_NAME_MAX is 64
 
 // Quad9 and Cloudflare, IPv4 and IPv6 of each.
 static std::vector<IpAddress> default_public_resolvers() {
@@ -107,7 +108,8 @@ static Result<Duration> parse_boot_timeout(std::string_view text) {
 }
 
 static Result<LinkMode> parse_link_mode(std::string_view text) {
-    return choice_setting<LinkMode>(text, {{"auto", LinkMode::Auto}, {"static", LinkMode::Static}});
+    return choice_setting<LinkMode>(
+        text, {{"auto", LinkMode::Auto}, {"static", LinkMode::Static}, {"adopt", LinkMode::Adopt}});
 }
 
 static Result<std::string> parse_interface_pattern(std::string_view text) {
@@ -115,6 +117,31 @@ static Result<std::string> parse_interface_pattern(std::string_view text) {
         text != printable(text))
         return not_a("an interface's name or pattern (eth0, en*)", text);
     return std::string(text);
+}
+
+static bool is_interface_name(std::string_view text) {
+    return !text.empty() && text.size() <= interface_name_limit && text != "." && text != ".." &&
+           text.find_first_of("/: \t") == std::string_view::npos && text == printable(text);
+}
+
+// eth0.7 (as ip(8) and ifupdown name it), or NAME:PARENT:ID.
+static Result<VlanSetting> parse_vlan(std::string_view text) {
+    VlanSetting vlan;
+    std::string_view id;
+    const auto parts = split(text, ':');
+    const std::size_t dot = text.rfind('.');
+    if (parts.size() == 3) {
+        vlan = {.name = std::string(parts[0]), .parent = std::string(parts[1])};
+        id = parts[2];
+    } else if (parts.size() == 1 && dot != std::string_view::npos) {
+        vlan = {.name = std::string(text), .parent = std::string(text.substr(0, dot))};
+        id = text.substr(dot + 1);
+    }
+    vlan.id = parse_number<std::uint16_t>(id).value_or(0);
+    if (!is_interface_name(vlan.name) || !is_interface_name(vlan.parent) || vlan.id < 1 ||
+        vlan.id > 4094 || vlan.name == vlan.parent)
+        return not_a("a VLAN (eth0.7, or NAME:PARENT:ID as lan7:eth0:7)", text);
+    return vlan;
 }
 
 // A forgotten prefix length would cut the node off from its router: it must be there.
@@ -181,6 +208,7 @@ static constexpr IniKey<Draft> keys[] = {
     {"Discovery", "AttemptTimeout", assign_setting<&Draft::attempt_timeout, parse_timeout>},
     {"Network", "Mode", assign_setting<&Draft::link_mode, parse_link_mode>},
     {"Network", "Interfaces", append_setting<&Draft::some_interfaces, parse_interface_pattern>},
+    {"Network", "VLAN", append_setting<&Draft::vlans, parse_vlan>},
     {"Network", "Address", append_setting<&Draft::static_addresses, parse_link_address>},
     {"Network", "Gateway", append_setting<&Draft::static_gateways, parse_router>},
     {"Network", "DNS", append_setting<&Draft::static_resolvers, parse_resolver>},
@@ -267,6 +295,13 @@ static Status check_network(const Settings& settings) {
                     std::string("[Network] ").append(key).append("=: ").append(why));
     };
     if (settings.interfaces.empty()) return bad("Interfaces", "allows no interface");
+    for (std::size_t i = 0; i < settings.vlans.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j) {
+            const VlanSetting& a = settings.vlans[i];
+            const VlanSetting& b = settings.vlans[j];
+            if (a.name == b.name || (a.parent == b.parent && a.id == b.id))
+                return bad("VLAN", a.name + " and " + b.name + " are the same link");
+        }
     if (settings.link_mode == LinkMode::Static) {
         if (settings.static_addresses.empty()) return bad("Address", "is required in Mode=static");
         for (const auto& router : settings.static_gateways)
@@ -278,7 +313,12 @@ static Status check_network(const Settings& settings) {
     }
     if (!settings.static_addresses.empty()) return bad("Address", "needs Mode=static");
     if (!settings.static_gateways.empty()) return bad("Gateway", "needs Mode=static");
-    if (!settings.static_resolvers.empty()) return bad("DNS", "needs Mode=static");
+    if (settings.link_mode == LinkMode::Adopt) {
+        if (!settings.vlans.empty())
+            return bad("VLAN", "cannot be in Mode=adopt, which makes none");
+        return {};
+    }
+    if (!settings.static_resolvers.empty()) return bad("DNS", "needs Mode=static or adopt");
     return {};
 }
 
@@ -301,9 +341,15 @@ static bool matches_any(const std::vector<std::string>& patterns, const std::str
 
 bool interface_allowed(const Settings& settings, std::string_view name) {
     const std::string text(name);
-    return matches_any(settings.interfaces, text) &&
+    return (matches_any(settings.interfaces, text) ||
+            std::ranges::contains(settings.vlans, text, &VlanSetting::name)) &&
            std::ranges::all_of(settings.narrowed_interfaces,
                                [&](const auto& patterns) { return matches_any(patterns, text); });
+}
+
+bool only_carries_vlans(const Settings& settings, std::string_view name) {
+    return std::ranges::contains(settings.vlans, name, &VlanSetting::parent) &&
+           !std::ranges::contains(settings.interfaces, name);
 }
 
 // The elements of "a,b,c", each parsed; none is empty.

@@ -28,7 +28,20 @@ struct StoreSetting {
 };
 
 enum class OnFailure { Exit, Reboot, Hold };
-enum class LinkMode { Auto, Static };
+enum class LinkMode {
+    Auto,    // DHCP and IPv6 routers
+    Static,  // the settings' addresses
+    Adopt,   // what somebody else in the initramfs configures
+};
+
+// An 802.1Q link: tagged `id` on `parent`.
+struct VlanSetting {
+    std::string name;
+    std::string parent;
+    std::uint16_t id = 0;  // 1 to 4094
+    bool operator==(const VlanSetting&) const = default;
+};
+
 enum class GuardMode { Nftables, None };
 
 struct Settings {
@@ -54,6 +67,7 @@ struct Settings {
     LinkMode link_mode = LinkMode::Auto;                          // Mode=
     std::vector<std::string> interfaces{"*"};                     // Interfaces=, shell patterns
     std::vector<std::vector<std::string>> narrowed_interfaces{};  // each fortros.interfaces=
+    std::vector<VlanSetting> vlans{};                             // VLAN=
     std::vector<IpNetwork> static_addresses{};                    // Address=
     std::vector<IpAddress> static_gateways{};                     // Gateway=
     std::vector<IpAddress> static_resolvers{};                    // DNS=; count as DHCP-provided
@@ -106,7 +120,11 @@ Result<Settings> narrow_by_command_line(Settings settings, std::string_view comm
 // functions above end with it.
 Status check_settings(const Settings& settings);
 
-// Whether an interface's name matches the settings (and the command line, if it narrowed).
+// Whether an interface's name matches the settings (and the command line, if it narrowed). VLAN=
+// allows the links that it makes, and the command line may take them away like any other.
 bool interface_allowed(const Settings& settings, std::string_view name);
+// Whether an interface is there to carry a VLAN only: it is the parent of one, and Interfaces= does
+// not have its very name.
+bool only_carries_vlans(const Settings& settings, std::string_view name);
 
 }  // namespace fortros

@@ -21,14 +21,29 @@ Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::
                                               lease.server.text() + " for " +
                                               std::to_string(lease.lifetime.count()) + " s";
                       note(Level::Info, got);
-                      configure(configuration_of(lease, m_metric));
+                      configure(m_configured, configuration_of(lease, m_metric));
                   },
               .lost =
                   [this](const DhcpLease& lease, const Error& why) {
                       note(Level::Warning, "lost " + lease.address.text() + ": " + why.text());
-                      configure({.by = ConfiguredBy::Dhcp, .metric = m_metric});
+                      configure(m_configured, {.by = ConfiguredBy::Dhcp, .metric = m_metric});
                   },
               .progressed = [this] { m_changed(); }}),
+      m_dhcp6(parts.loop, parts.random, state.ifindex, state.mac,
+              {.bound =
+                   [this](const Dhcp6Lease& lease) {
+                       note(Level::Info, lease.address
+                                             ? lease.address->text() + " from DHCPv6 for " +
+                                                   std::to_string(lease.lifetime.count()) + " s"
+                                             : "DHCPv6 answered");
+                       configure(m_configured6, configuration_of(lease, m_metric));
+                   },
+               .lost =
+                   [this](const Dhcp6Lease&, const Error& why) {
+                       note(Level::Warning, why.text());
+                       configure(m_configured6, {.by = ConfiguredBy::Dhcp, .metric = m_metric});
+                   },
+               .progressed = [this] { m_changed(); }}),
       m_solicitor(parts.loop, state.ifindex) {}
 
 void Link::note(Level level, const std::string& message) {
@@ -44,14 +59,17 @@ void Link::observe(const LinkState& state) {
     m_state = state;
     if (!state.up) {
         carrier_went();
-        return bring_up();
+        if (m_addressing != Addressing::Adopted) bring_up();
+        return;
     }
     if (!state.carrier) return carrier_went();
     // The count tells a carrier that went and came between two looks.
-    if (m_carrier_seen == state.carrier_changes) return;
-    carrier_went();
-    m_carrier_seen = state.carrier_changes;
-    carrier_came();
+    if (m_carrier_seen != state.carrier_changes) {
+        carrier_went();
+        m_carrier_seen = state.carrier_changes;
+        carrier_came();
+    }
+    follow_routers();
 }
 
 void Link::bring_up() {
@@ -61,17 +79,19 @@ void Link::bring_up() {
     if (!done) note(Level::Warning, m_trouble);
 }
 
-static bool has_settled_link_local(const LinkState& state) {
-    return std::ranges::any_of(state.addresses, [](const LinkAddress& it) {
+// Null when there is none yet.
+static const IpAddress* settled_link_local(const LinkState& state) {
+    const auto found = std::ranges::find_if(state.addresses, [](const LinkAddress& it) {
         return it.settled && !it.network.address.is_v4() && it.network.address.is_link_local();
     });
+    return found == state.addresses.end() ? nullptr : &found->network.address;
 }
 
 void Link::carrier_came() {
     note(Level::Info, "carrier");
     // The kernel solicits routers once its link-local address is settled. When it is already, that
     // was before anybody listened.
-    if (m_addressing == Addressing::Automatic && has_settled_link_local(m_state)) solicit_routers();
+    if (m_addressing == Addressing::Automatic && settled_link_local(m_state)) solicit_routers();
     if (m_addressing == Addressing::Automatic) m_dhcp.start();
 }
 
@@ -80,17 +100,28 @@ void Link::carrier_went() {
     m_carrier_seen.reset();
     note(Level::Info, "carrier lost");
     m_dhcp.stop();
+    m_dhcp6.stop();
+    m_dhcp6_wish = Dhcp6Wish::Nothing;
     m_solicitor.stop();
     m_resolvers.clear();
     watch_expiry();
 }
 
-void Link::configure(const LinkConfiguration& want) {
+// DHCPv6 where routers want it. Of several routers the one that wants most counts: the kernel knows
+// only the word of the latest, and two that differ must not make us begin anew with each.
+void Link::follow_routers() {
+    const IpAddress* own = settled_link_local(m_state);
+    if (m_addressing != Addressing::Automatic || !own || m_state.dhcp6_wish <= m_dhcp6_wish) return;
+    m_dhcp6_wish = m_state.dhcp6_wish;
+    m_dhcp6.start(m_dhcp6_wish, *own);
+}
+
+void Link::configure(LinkConfiguration& have, LinkConfiguration want) {
     if (want.mtu) set_mtu(*want.mtu);
-    const Status done = m_parts.control.apply(m_state.ifindex, want, m_configured);
+    const Status done = m_parts.control.apply(m_state.ifindex, want, have);
     m_trouble = done ? std::string() : done.error().text();
     if (!done) note(Level::Warning, m_trouble);
-    m_configured = want;
+    have = std::move(want);
 }
 
 void Link::set_mtu(std::uint16_t mtu) {
@@ -101,7 +132,7 @@ void Link::set_mtu(std::uint16_t mtu) {
 
 void Link::make_static() {
     m_addressing = Addressing::Static;
-    configure(static_configuration_of(m_parts.settings, m_metric));
+    configure(m_configured, static_configuration_of(m_parts.settings, m_metric));
 }
 
 // --- IPv6 routers' resolvers --------------------------------------------------------------------
@@ -116,7 +147,9 @@ void Link::solicit_routers() {
 void Link::advertised(ByteView options) {
     const auto resolvers = parse_router_resolvers(options);
     if (!resolvers) return note(Level::Debug, resolvers.error().text());
-    if (resolvers->empty() || m_addressing != Addressing::Automatic) return;
+    const bool counts =
+        m_addressing == Addressing::Automatic || m_addressing == Addressing::Adopted;
+    if (resolvers->empty() || !counts) return;
     m_solicitor.stop();
     m_resolvers.heard(*resolvers, monotonic_now());
     watch_expiry();
@@ -151,30 +184,50 @@ LinkReport Link::report() const {
                 if (!contains(m_parts.settings.static_addresses, address.network))
                     discount(address.network.address);
             break;
+        case Addressing::Adopted: {
+            knowledge.resolvers = m_parts.settings.static_resolvers;
+            auto& all = knowledge.resolvers;
+            for (const auto& more : {m_parts.adopted->resolvers(m_state.ifindex, m_state.name),
+                                     m_resolvers.addresses()})
+                all.insert(all.end(), more.begin(), more.end());
+            break;
+        }
         case Addressing::Automatic:
             knowledge.lease = m_dhcp.lease();
+            knowledge.lease6 = m_dhcp6.lease();
             knowledge.resolvers = m_resolvers.addresses();
             // After the carrier came back it may be another network, until a server says no.
             if (!knowledge.lease)
                 for (const AddressSetting& address : m_configured.addresses)
                     discount(address.network.address);
+            if (!knowledge.lease6)
+                for (const AddressSetting& address : m_configured6.addresses)
+                    discount(address.network.address);
             break;
     }
-    return report_of(m_state, knowledge);
+    LinkReport report = report_of(m_state, knowledge);
+    const auto vlan = std::ranges::find(m_parts.settings.vlans, m_state.name, &VlanSetting::name);
+    if (vlan != m_parts.settings.vlans.end()) report.vlan = *vlan;
+    return report;
 }
 
 std::string Link::problem() const {
     if (!m_trouble.empty()) return m_trouble;
+    const bool adopts = m_addressing == Addressing::Adopted;
+    if (!m_state.up && adopts) return "nobody has brought it up yet";
     if (!m_state.up)
         return m_tries_up < bring_up_limit ? "it is coming up" : "somebody takes it down";
     if (!m_state.carrier) return "no carrier";
     switch (m_addressing) {
         case Addressing::None: return "not the link with the static addresses";
+        case Addressing::Adopted: return "nobody has given it an address yet";
         case Addressing::Static: return "its static addresses are not accepted yet";
         case Addressing::Automatic: break;
     }
     const std::string dhcp = m_dhcp.problem();
-    return dhcp.empty() ? "its address is not there yet" : dhcp + ", and no IPv6 address";
+    const std::string dhcp6 = m_dhcp6.problem();
+    if (dhcp.empty()) return "its address is not there yet";
+    return dhcp + ", and no IPv6 address" + (dhcp6.empty() ? "" : ": " + dhcp6);
 }
 
 }  // namespace fortros

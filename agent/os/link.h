@@ -2,7 +2,8 @@
 // heard on this link, changes no other, and undoes nothing when it goes.
 //
 //   observed ── down ──▶ bring up
-//            ── carrier came ──▶ DHCP, or the static settings; IPv6 is the kernel's own work
+//            ── carrier came ──▶ DHCP, or the static settings; IPv6 is the kernel's own work,
+//                                and DHCPv6 where a router says so
 //            ── carrier went ──▶ wait; what was configured stays
 //   lease ──▶ configure, by difference ──▶ the kernel's events ──▶ observed
 #pragma once
@@ -18,6 +19,8 @@
 #include "core/link_state.h"
 #include "core/router_resolvers.h"
 #include "core/settings.h"
+#include "os/adopted_files.h"
+#include "os/dhcp6_session.h"
 #include "os/dhcp_session.h"
 #include "os/link_control.h"
 #include "os/loop.h"
@@ -32,12 +35,14 @@ struct LinkParts {
     Random& random;
     LinkControl& control;
     const Settings& settings;
+    const AdoptedFiles* adopted = nullptr;  // with Mode=adopt
 };
 
 // How a link gets its IPv4 address, and its resolvers.
 enum class Addressing : std::uint8_t {
-    Automatic,  // DHCP; resolvers from DHCP and routers
+    Automatic,  // DHCP and IPv6 routers; resolvers from both
     Static,     // the settings' addresses and resolvers, and no other
+    Adopted,    // somebody else's: watched only, never touched, nothing said on it
     None,       // another link has the static addresses: watched only
 };
 
@@ -72,7 +77,8 @@ private:
     void bring_up();
     void carrier_came();
     void carrier_went();
-    void configure(const LinkConfiguration& want);
+    void configure(LinkConfiguration& have, LinkConfiguration want);
+    void follow_routers();
     void set_mtu(std::uint16_t mtu);
     void watch_expiry();
     void note(Level level, const std::string& message);
@@ -85,9 +91,12 @@ private:
 
     std::uint32_t m_tries_up = 0;
     std::optional<std::uint32_t> m_carrier_seen;  // its number of changes; absent: no carrier
-    LinkConfiguration m_configured;               // by us
+    LinkConfiguration m_configured;               // by us: DHCP, or the settings
+    LinkConfiguration m_configured6;              // by us: DHCPv6
     std::string m_trouble;                        // what the kernel refused last
     DhcpSession m_dhcp;
+    Dhcp6Session m_dhcp6;
+    Dhcp6Wish m_dhcp6_wish = Dhcp6Wish::Nothing;  // that is being granted
     RouterResolvers m_resolvers;
     Loop::Timer m_resolvers_expire;
     RouterSolicitor m_solicitor;

@@ -13,6 +13,11 @@
 
 namespace fortros {
 
+// IF_RA_MANAGED and IF_RA_OTHERCONF of the kernel's net/if_inet6.h, which no header exports; they
+// come to programs as they are.
+static constexpr std::uint32_t ra_managed = 0x40;
+static constexpr std::uint32_t ra_other_configuration = 0x80;
+
 Result<LinkControl> LinkControl::create() {
     return LinkControl(TRY(Netlink::create(NETLINK_ROUTE)));
 }
@@ -25,6 +30,16 @@ static std::uint32_t number_in(const std::optional<NetlinkAttribute>& attribute)
 
 static std::optional<IpAddress> address_in(const std::optional<NetlinkAttribute>& attribute) {
     return attribute ? IpAddress::from_bytes(attribute->payload()) : std::nullopt;
+}
+
+// Of the flags that the kernel keeps of the latest router advertisement (RFC 4861 section 4.2).
+static Dhcp6Wish wish_in(const NetlinkAttributes& attributes) {
+    const auto families = attributes.find(IFLA_AF_SPEC);
+    const auto ipv6 = families ? NetlinkAttributes(*families).find(AF_INET6) : std::nullopt;
+    if (!ipv6) return Dhcp6Wish::Nothing;
+    const std::uint32_t flags = number_in(NetlinkAttributes(*ipv6).find(IFLA_INET6_FLAGS));
+    if (flags & ra_managed) return Dhcp6Wish::Address;
+    return flags & ra_other_configuration ? Dhcp6Wish::Information : Dhcp6Wish::Nothing;
 }
 
 static Status gather_link(std::vector<LinkState>& links, const nlmsghdr& message) {
@@ -47,6 +62,7 @@ static Status gather_link(std::vector<LinkState>& links, const nlmsghdr& message
     link.is_port = number_in(attributes.find(IFLA_MASTER)) != 0;
     link.carrier_changes = number_in(attributes.find(IFLA_CARRIER_CHANGES));
     link.mtu = number_in(attributes.find(IFLA_MTU));
+    link.dhcp6_wish = wish_in(attributes);
     links.push_back(std::move(link));
     return {};
 }
@@ -137,6 +153,16 @@ Status LinkControl::bring_up(unsigned ifindex) {
     return m_route.talk(request, "cannot be brought up");
 }
 
+Status LinkControl::add_vlan(const VlanSetting& vlan, unsigned parent) {
+    NetlinkMessage request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
+    request.text(IFLA_IFNAME, vlan.name).u32(IFLA_LINK, parent);
+    request.nest(IFLA_LINKINFO, [&] {
+        request.text(IFLA_INFO_KIND, "vlan");
+        request.nest(IFLA_INFO_DATA, [&] { request.u16(IFLA_VLAN_ID, vlan.id); });
+    });
+    return m_route.talk(request, "cannot be made on " + vlan.parent);
+}
+
 Status LinkControl::set_mtu(unsigned ifindex, std::uint32_t mtu) {
     NetlinkMessage request(RTM_SETLINK, 0, ifinfomsg{.ifi_index = static_cast<int>(ifindex)});
     request.u32(IFLA_MTU, mtu);
@@ -158,7 +184,8 @@ Status LinkControl::set_address(unsigned ifindex, const AddressSetting& address,
     // The kernel takes the address away by itself when nobody renews the lease any more. Its "for
     // ever" is the same number as DHCP's.
     const auto lifetime = static_cast<std::uint32_t>(address.lifetime.count());
-    const ifa_cacheinfo times{.ifa_prefered = lifetime, .ifa_valid = lifetime};
+    const auto preferred = static_cast<std::uint32_t>(address.preferred.count());
+    const ifa_cacheinfo times{.ifa_prefered = std::min(preferred, lifetime), .ifa_valid = lifetime};
     request.bytes(IFA_CACHEINFO, {reinterpret_cast<const std::uint8_t*>(&times), sizeof(times)});
     return m_route.talk(request, "cannot set address " + network.text());
 }

@@ -21,6 +21,8 @@ public:
     Result<std::vector<LinkState>> observe();
 
     Status bring_up(unsigned ifindex);
+    // An 802.1Q link, not yet up. Fails when the name or the tag is taken, or the kernel has none.
+    Status add_vlan(const VlanSetting& vlan, unsigned parent);
     Status set_mtu(unsigned ifindex, std::uint32_t mtu);
 
     // Puts `want` on a link, then takes away what is only in `have`, which was applied before. What

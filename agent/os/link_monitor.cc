@@ -13,7 +13,8 @@ static constexpr int datagrams_per_turn = 64;
 static constexpr std::uint32_t group(rtnetlink_groups number) { return 1U << (number - 1); }
 static constexpr std::uint32_t groups = group(RTNLGRP_LINK) | group(RTNLGRP_IPV4_IFADDR) |
                                         group(RTNLGRP_IPV6_IFADDR) | group(RTNLGRP_IPV4_ROUTE) |
-                                        group(RTNLGRP_IPV6_ROUTE) | group(RTNLGRP_ND_USEROPT);
+                                        group(RTNLGRP_IPV6_ROUTE) | group(RTNLGRP_IPV6_IFINFO) |
+                                        group(RTNLGRP_ND_USEROPT);
 
 Result<std::unique_ptr<LinkMonitor>> LinkMonitor::start(Loop& loop, LinkMonitorEvents events) {
     auto netlink = TRY(Netlink::monitor(NETLINK_ROUTE, groups));

@@ -9,6 +9,9 @@ namespace fortros {
 // More links than this are left alone.
 static constexpr std::size_t links_limit = 64;
 
+// Against a fight with somebody who takes the parent down, or the VLAN away, each time.
+static constexpr std::uint32_t vlan_tries_limit = 8;
+
 // The metric of networkd's DHCP routes, so that the real root replaces our routes by its own. Each
 // further link gets the next: a link that comes later never takes the traffic of one that works.
 static constexpr std::uint32_t first_metric = 1024;
@@ -32,6 +35,10 @@ Result<std::unique_ptr<Links>> Links::start(Loop& loop, Log& log, Random& random
     std::unique_ptr<Links> links(
         new Links(loop, log, random, settings, std::move(control), std::move(events)));
     Links* raw = links.get();
+    if (settings.link_mode == LinkMode::Adopt) {
+        links->m_adopted = TRY(AdoptedFiles::start(loop, [raw] { raw->observe_again(); }));
+        links->m_parts.adopted = links->m_adopted.get();
+    }
     links->m_monitor = TRY(LinkMonitor::start(
         loop, {.changed = [raw] { raw->observe_again(); },
                .advertised = [raw](unsigned ifindex,
@@ -59,6 +66,7 @@ void Links::observe_again() {
 void Links::observe(std::vector<LinkState> states) {
     m_states = std::move(states);
     drop_gone();
+    make_vlans();
     for (const LinkState& state : m_states) {
         if (!reason_to_leave(state, m_settings).empty()) continue;
         if (Link* link = take_up(state)) link->observe(state);
@@ -98,12 +106,38 @@ Link* Links::take_up(const LinkState& state) {
     const auto found = m_links.find(state.ifindex);
     if (found != m_links.end()) return found->second.link.get();
     if (m_links.size() >= links_limit) return nullptr;
-    const Addressing addressing =
-        m_settings.link_mode == LinkMode::Static ? Addressing::None : Addressing::Automatic;
+    Addressing addressing = Addressing::Automatic;
+    if (m_settings.link_mode == LinkMode::Static) addressing = Addressing::None;
+    if (m_settings.link_mode == LinkMode::Adopt) addressing = Addressing::Adopted;
     Entry& entry = m_links[state.ifindex];
     entry.link = std::make_unique<Link>(m_parts, state, addressing, m_next_metric++,
                                         [this] { observe_soon(); });
     return entry.link.get();
+}
+
+// A VLAN's parent is brought up and nothing else; the VLAN itself is a link like any other as soon
+// as the kernel tells of it.
+void Links::make_vlans() {
+    for (const VlanSetting& vlan : m_settings.vlans) {
+        if (!interface_allowed(m_settings, vlan.name)) continue;
+        const auto parent = std::ranges::find(m_states, vlan.parent, &LinkState::name);
+        if (parent == m_states.end()) {
+            m_vlans[vlan.name] = {.trouble = "its parent " + vlan.parent + " is not there"};
+            continue;
+        }
+        const bool is_there = std::ranges::contains(m_states, vlan.name, &LinkState::name);
+        VlanProgress& progress = m_vlans[vlan.name];
+        if ((parent->up && is_there) || progress.tries == vlan_tries_limit) continue;
+        ++progress.tries;
+        Status done;
+        if (!parent->up) done = m_control.bring_up(parent->ifindex);
+        if (done && !is_there) done = m_control.add_vlan(vlan, parent->ifindex);
+        progress.trouble = done ? "it is being made" : done.error().text();
+        if (!done)
+            m_log.write({.level = Level::Warning,
+                         .event = "link",
+                         .message = vlan.name + ": " + progress.trouble});
+    }
 }
 
 // The static addresses go to the first link that has a carrier, and stay there while it exists: on
@@ -141,7 +175,10 @@ std::string Links::describe() const {
     for (const auto& [ifindex, entry] : m_links)
         if (!entry.told)
             troubles.push_back(entry.link->state().name + ": " + entry.link->problem());
-    if (!m_links.empty()) return join(troubles, "; ");
+    for (const auto& [name, vlan] : m_vlans)
+        if (!std::ranges::contains(m_states, name, &LinkState::name))
+            troubles.push_back(name + ": " + vlan.trouble);
+    if (!m_links.empty() || !troubles.empty()) return join(troubles, "; ");
 
     for (const LinkState& state : m_states)
         if (state.ethernet)

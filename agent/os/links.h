@@ -1,5 +1,5 @@
-// The links that carry everything else: brings up those that the settings allow, gets them
-// addresses, and tells who asks which of them work. It never touches a link outside of the settings,
+// The links that carry everything else: brings up those that the settings allow, makes the VLANs
+// that they name, gets them addresses (or takes what others give them), and tells who asks which of them work. It never touches a link outside of the settings,
 // never waits for one once another works, and leaves everything as it is when it goes.
 //
 //   rtnetlink events, leases ──▶ observe everything ──▶ each link takes its next step ──▶ tell
@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "core/link_state.h"
 #include "core/settings.h"
+#include "os/adopted_files.h"
 #include "os/link.h"
 #include "os/link_control.h"
 #include "os/link_monitor.h"
@@ -71,6 +72,7 @@ private:
     void drop_gone();
     Link* take_up(const LinkState& state);
     void choose_static_link();
+    void make_vlans();
     void tell();
     std::string describe() const;
 
@@ -80,9 +82,15 @@ private:
     LinkEvents m_events;
     LinkControl m_control;
     LinkParts m_parts;
+    std::unique_ptr<AdoptedFiles> m_adopted;  // with Mode=adopt only
     std::unique_ptr<LinkMonitor> m_monitor;
     std::vector<LinkState> m_states;    // as observed last
     std::map<unsigned, Entry> m_links;  // those that are ours, by ifindex
+    struct VlanProgress {
+        std::uint32_t tries = 0;
+        std::string trouble{};
+    };
+    std::map<std::string, VlanProgress> m_vlans;  // those that were tried, by name
     std::uint32_t m_next_metric;
     Loop::Timer m_soon;
     std::string m_problems;

@@ -45,9 +45,14 @@ static void print_usable(const LinkReport& report) {
     json.set("addresses", texts_of(report.addresses));
     json.set("gateways", texts_of(report.gateways));
     json.set("resolvers", texts_of(report.resolvers));
-    if (report.dhcp_server) json.set("dhcp_server", *report.dhcp_server);
-    json.set("dhcp_client_id", report.dhcp_client_id);
-    json.set("dhcp_lease_seconds", std::int64_t{report.dhcp_lease_seconds});
+    // As it would be handed to the real root.
+    HandOff hand_off;
+    hand_off.uplinks.push_back(report);
+    const auto written = Json::parse(to_json_text(hand_off), {});
+    const Json* uplinks = written ? written->find("uplinks") : nullptr;
+    for (const std::string_view name : {"dhcp", "dhcp6"})
+        if (const Json* lease = uplinks ? (*uplinks->array())[0].find(name) : nullptr)
+            json.set(std::string(name), *lease);
     print(json);
 }
 

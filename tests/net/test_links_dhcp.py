@@ -65,8 +65,9 @@ def test_a_lease_of_dnsmasq_is_set_whole():
         assert link["addresses"] == [f"{address['local']}/24"], link
         assert link["gateways"] == ["192.0.2.1"], link
         assert link["resolvers"] == ["192.0.2.53", "198.51.100.53"], link
-        assert link["dhcp_server"] == "192.0.2.1" and link["dhcp_lease_seconds"] == 600, link
-        assert link["dhcp_client_id"] == CLIENT_ID, link
+        lease = link["dhcp"]
+        assert lease["server"] == "192.0.2.1" and lease["client_id"] == CLIENT_ID, link
+        assert lease["lease_seconds"] == 600, link
         # The kernel itself takes the address away when nobody renews it.
         assert 590 <= address["valid_life_time"] <= 600 and 590 <= address["preferred_life_time"] <= 600, address
         assert address["broadcast"] == "192.0.2.255" and address["metric"] == 1024, address

@@ -184,7 +184,7 @@ def test_static_settings_are_put_on_the_link_with_a_carrier():
         link = probe.usable(lambda event: len(event["addresses"]) == 2)
         assert link["name"] == "eth1" and link["addresses"] == ["192.0.2.7/24", "2001:db8:1::7/64"], link
         assert link["gateways"] == ["192.0.2.1", "fe80::1"] and link["resolvers"] == ["192.0.2.53"], link
-        assert "dhcp_server" not in link
+        assert "dhcp" not in link
         assert addresses_of(node, "eth0") == []
         node.run("ping", "-c", "1", "-W", "5", "192.0.2.1")
         assert not [packet for packet in wire.stop() if packet.kind == "dhcp"]

@@ -49,6 +49,57 @@ TEST_CASE("a hand-off that no gateway has answered is read back") {
     CHECK(read->node == written.node);
 }
 
+// The real root's client could neither renew nor release what the node has; or it would ask as
+// another client, and the tunnel would lose its underlay.
+TEST_CASE("a hand-off carries leases whole") {
+    fakes::BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    HandOff hand_off = *world.handed_off;
+    REQUIRE(!hand_off.uplinks.empty());
+    UplinkHandOff& uplink = hand_off.uplinks[0];
+    const auto address = [](std::string_view text) { return *IpAddress::parse(text); };
+    uplink.vlan = VlanSetting{.name = uplink.name, .parent = "eth0", .id = 7};
+    uplink.dhcp = DhcpLease{
+        .address = *IpNetwork::parse("192.0.2.77/24"),
+        .broadcast = address("192.0.2.255"),
+        .routes = {{*IpNetwork::parse("0.0.0.0/0"), address("192.0.2.1")},
+                   {*IpNetwork::parse("198.51.100.0/24"), IpAddress{}}},
+        .resolvers = {address("192.0.2.53")},
+        .ntp_servers = {address("192.0.2.123")},
+        .mtu = 1400,
+        .server = address("192.0.2.1"),
+        .lifetime = endless_lease,
+        .renew_after = std::chrono::seconds{300},
+        .rebind_after = std::chrono::seconds{525},
+        .client_id = {1, 2, 3, 4, 5, 6, 7},
+        .acquired = Instant{} + 12345ms,
+    };
+    uplink.dhcp6 = Dhcp6Lease{
+        .address = address("2001:db8::77"),
+        .preferred = std::chrono::seconds{400},
+        .lifetime = std::chrono::seconds{600},
+        .renew_after = std::chrono::seconds{200},
+        .rebind_after = std::chrono::seconds{320},
+        .resolvers = {address("2001:db8::53")},
+        .ntp_servers = {address("2001:db8::123")},
+        .refresh_after = std::chrono::seconds{86400},
+        .server_id = {0, 3, 0, 1, 9},
+        .client_id = {0, 3, 0, 1, 8},
+        .iaid = 0xfffffffe,
+        .acquired = Instant{} + 54321ms,
+    };
+    const auto read = parse_hand_off(to_json_text(hand_off));
+    REQUIRE_MESSAGE(read, (read ? "" : read.error().text()));
+    CHECK(read->uplinks == hand_off.uplinks);
+
+    uplink.dhcp->broadcast.reset();
+    uplink.dhcp->mtu.reset();
+    uplink.dhcp6->address.reset();
+    const auto less = parse_hand_off(to_json_text(hand_off));
+    REQUIRE(less);
+    CHECK(less->uplinks == hand_off.uplinks);
+}
+
 // A key in /run outlives its secrecy (nixpkgs 257525).
 TEST_CASE("a hand-off holds no secret") {
     fakes::BootWorld world;

@@ -45,6 +45,14 @@ TEST_CASE("only links that the settings allow are used") {
     CHECK(reason_to_leave(link, settings) == "not among Interfaces=");
     settings.interfaces = {"en*", "eth0"};
     CHECK(reason_to_leave(link, settings).empty());
+    settings.vlans = {{.name = "lan7", .parent = "eth0", .id = 7}};
+    CHECK(reason_to_leave(link, settings).empty());
+    settings.interfaces = {"*"};
+    CHECK(reason_to_leave(link, settings) == "only the parent of a VLAN");
+    link.name = "lan7";
+    link.kind = "vlan";
+    settings.interfaces = {"en*"};
+    CHECK(reason_to_leave(link, settings).empty());
 }
 
 // The boot would start on an address that nobody can answer to.
@@ -87,8 +95,13 @@ TEST_CASE("a report holds what lease, routers and kernel know") {
     CHECK(report.gateways == link.gateways);
     CHECK(report.resolvers ==
           std::vector{address("192.0.2.53"), address("2001:db8::53"), address("fe80::53")});
-    CHECK(report.dhcp_server == "192.0.2.1");
-    CHECK(report.dhcp_client_id == "015254000a0b0c");
-    CHECK(report.dhcp_lease_seconds == 3600);
-    CHECK_FALSE(report_of(link, {}).dhcp_server.has_value());
+    CHECK(report.dhcp == lease);
+    CHECK_FALSE(report.dhcp6.has_value());
+    CHECK_FALSE(report_of(link, {}).dhcp.has_value());
+    const Dhcp6Lease lease6{.resolvers = {address("2001:db8::54"), address("192.0.2.53")}};
+    const LinkReport both = report_of(
+        link, {.lease = &lease, .lease6 = &lease6, .resolvers = {address("2001:db8::53")}});
+    CHECK(both.resolvers ==
+          std::vector{address("192.0.2.53"), address("2001:db8::53"), address("2001:db8::54")});
+    CHECK(both.dhcp6 == lease6);
 }

@@ -248,7 +248,15 @@ TEST_CASE("settings that can't work together are refused") {
     CHECK(error_with("[Network]\nAddress=192.0.2.7/24\n") ==
           " [Network] Address=: needs Mode=static");
     CHECK(error_with("[Network]\nGateway=192.0.2.1\n") == " [Network] Gateway=: needs Mode=static");
-    CHECK(error_with("[Network]\nDNS=192.0.2.1\n") == " [Network] DNS=: needs Mode=static");
+    CHECK(error_with("[Network]\nDNS=192.0.2.1\n") ==
+          " [Network] DNS=: needs Mode=static or adopt");
+    CHECK(with("[Network]\nMode=adopt\nDNS=192.0.2.1\n")->static_resolvers.size() == 1);
+    CHECK(error_with("[Network]\nMode=adopt\nAddress=192.0.2.7/24\n") ==
+          " [Network] Address=: needs Mode=static");
+    CHECK(error_with("[Network]\nMode=adopt\nVLAN=eth0.7\n") ==
+          " [Network] VLAN=: cannot be in Mode=adopt, which makes none");
+    CHECK(error_with("[Network]\nVLAN=eth0.7 lan7:eth0:7\n") ==
+          " [Network] VLAN=: lan7 and eth0.7 are the same link");
     CHECK(error_with("[Network]\nInterfaces=\n") == " [Network] Interfaces=: allows no interface");
     CHECK(error_with("[Failure]\nRetryMin=16s\n") ==
           " [Failure] RetryMin=: is longer than RetryMax=");
@@ -340,4 +348,40 @@ TEST_CASE("the command line sets timeouts and debugging") {
     CHECK(settings->debug);
     CHECK_FALSE(narrowed("fortros.debug=no", "[Log]\nDebug=yes\n")->debug);
     CHECK(narrowed("\"fortros.timeout=1min 30s\"")->total_timeout == 90s);
+}
+
+// The node would speak untagged, or on somebody else's network.
+TEST_CASE("a VLAN is named after its parent, or by a name of its own") {
+    const auto vlan_of = [](std::string_view text) -> std::optional<VlanSetting> {
+        const auto settings = with(std::string("[Network]\nVLAN=").append(text).append("\n"));
+        return settings ? std::optional{settings->vlans.at(0)} : std::nullopt;
+    };
+    CHECK(vlan_of("eth0.7") == VlanSetting{"eth0.7", "eth0", 7});
+    CHECK(vlan_of("lan7:eth0:7") == VlanSetting{"lan7", "eth0", 7});
+    CHECK(vlan_of("eth0.7.8") == VlanSetting{"eth0.7.8", "eth0.7", 8});  // a tag in a tag
+    CHECK(vlan_of("eth0.4094") == VlanSetting{"eth0.4094", "eth0", 4094});
+    for (const std::string_view bad :
+         {"eth0", "eth0.0", "eth0.4095", "eth0.x", "eth0.", ".7", "eth0:7", "lan:eth0:7:8", "::7",
+          "lan7:eth0:", "eth0:eth0:7", "a/b:eth0:7", "..:eth0:7", "sixteen-bytes.12",
+          "lan7:much-too-long-name:7"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(vlan_of(bad).has_value());
+    }
+}
+
+// What the operator has excluded would be touched, or what he has asked for would be left.
+TEST_CASE("a VLAN's name need not be among Interfaces=, and its parent is only a carrier") {
+    auto settings = with("[Network]\nVLAN=eth0.7 lan8:eth1:8\nInterfaces=en* eth1\n");
+    REQUIRE(settings);
+    CHECK(interface_allowed(*settings, "eth0.7"));
+    CHECK(interface_allowed(*settings, "lan8"));
+    CHECK_FALSE(interface_allowed(*settings, "eth0"));
+    CHECK_FALSE(interface_allowed(*settings, "eth0.8"));
+    CHECK(only_carries_vlans(*settings, "eth0"));
+    CHECK_FALSE(only_carries_vlans(*settings, "eth1"));  // named: it is a link as well
+    CHECK_FALSE(only_carries_vlans(*settings, "eth0.7"));
+    const auto less = narrow_by_command_line(*settings, "fortros.interfaces=lan*");
+    REQUIRE(less);
+    CHECK(interface_allowed(*less, "lan8"));
+    CHECK_FALSE(interface_allowed(*less, "eth0.7"));
 }
