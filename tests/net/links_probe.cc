@@ -50,7 +50,7 @@ static void print_usable(const LinkReport& report) {
     hand_off.uplinks.push_back(report);
     const auto written = Json::parse(to_json_text(hand_off), {});
     const Json* uplinks = written ? written->find("uplinks") : nullptr;
-    for (const std::string_view name : {"dhcp", "dhcp6"})
+    for (const std::string_view name : {"vlan", "dhcp", "dhcp6"})
         if (const Json* lease = uplinks ? (*uplinks->array())[0].find(name) : nullptr)
             json.set(std::string(name), *lease);
     print(json);

@@ -5,6 +5,7 @@
 """
 
 import re
+import signal
 
 from lib import dhcp_servers
 from lib.links_probe import LinksProbe
@@ -13,7 +14,7 @@ from lib.netns import Net
 TIME_LIMIT_S = 120
 NODE_MAC = "02:f0:00:00:00:77"
 CLIENT_ID = "0102f000000077"
-DISCOVER, ACK = 1, 5
+DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 
 
 def lan(net, *, up=False):
@@ -67,7 +68,10 @@ def test_a_lease_of_dnsmasq_is_set_whole():
         assert link["resolvers"] == ["192.0.2.53", "198.51.100.53"], link
         lease = link["dhcp"]
         assert lease["server"] == "192.0.2.1" and lease["client_id"] == CLIENT_ID, link
-        assert lease["lease_seconds"] == 600, link
+        assert lease["address"] == link["addresses"][0] and lease["acquired_ms"] > 0, link
+        assert (lease["lease_seconds"], lease["renew_seconds"], lease["rebind_seconds"]) == (600, 300, 525), link
+        assert lease["routes"] == [{"destination": "0.0.0.0/0", "gateway": "192.0.2.1"}], link
+        assert lease["mtu"] == 1400 and lease["ntp_servers"] == ["192.0.2.123"], link
         # The kernel itself takes the address away when nobody renews it.
         assert 590 <= address["valid_life_time"] <= 600 and 590 <= address["preferred_life_time"] <= 600, address
         assert address["broadcast"] == "192.0.2.255" and address["metric"] == 1024, address
@@ -111,6 +115,79 @@ def test_a_lease_of_udhcpd_is_taken():
         assert link["gateways"] == ["192.0.2.1"] and link["resolvers"] == ["192.0.2.53"], link
 
 
+def test_a_server_without_resolvers_gives_a_link_without_any():
+    """A network whose DHCP names no resolver: the boot would wait for one, though it knows others."""
+    with Net() as net:
+        node, router = lan(net, up=True)
+        dhcp_servers.kea(router, "lan0", options=[("routers", "192.0.2.1")])
+        link = LinksProbe(node).usable()
+        assert link["resolvers"] == [] and link["gateways"] == ["192.0.2.1"], link
+
+
+def test_offers_that_come_late_are_taken():
+    """A server behind a slow relay, or a cold one, offers 8 s after the first question: the boot would go on asking."""
+    with Net() as net:
+        node, router = lan(net)
+        server = dhcp_servers.dnsmasq(router, "lan0", "option:router,192.0.2.1")
+        server.signal(signal.SIGSTOP)  # it still hears: the kernel keeps its packets
+        probe = LinksProbe(node)
+        # After 1, 2 and 4 s, give or take: all four questions are answered together then.
+        probe.trouble("asked 4 times")
+        wire = router.capture("lan0")
+        server.signal(signal.SIGCONT)
+        link = probe.usable()
+        assert link["gateways"] == ["192.0.2.1"], link
+        types = [message_type(packet) for packet in dhcp(wire.stop())]
+        assert types.count(OFFER) >= 1 and types.count(REQUEST) >= 1 and ACK in types, types
+        # The other offers have changed nothing.
+        assert address_of(node)["local"] + "/24" == link["addresses"][0]
+
+
+def two_servers(net):
+    """A node on a switch with two servers: 192.0.2.1 and 192.0.2.2, each with a pool and a router of its own."""
+    node, switch = net.namespace("node"), net.namespace("switch")
+    switch.run("ip", "link", "add", "name", "br0", "type", "bridge")
+    switch.run("ip", "link", "set", "br0", "up")
+    net.wire(node, "eth0", switch, "port0", a_mac=NODE_MAC)
+    switch.run("ip", "link", "set", "port0", "master", "br0")
+    servers = []
+    for number in (1, 2):
+        host = net.namespace(f"server{number}")
+        net.wire(host, "lan0", switch, f"port{number}", a_up=True)
+        switch.run("ip", "link", "set", f"port{number}", "master", "br0")
+        host.run("ip", "address", "add", f"192.0.2.{number}/24", "dev", "lan0")
+        servers.append(dhcp_servers.dnsmasq(host, "lan0", f"option:router,192.0.2.{number}",
+                                            f"option:dns-server,192.0.2.{number}",
+                                            pool=(f"192.0.2.{number}0", f"192.0.2.{number}9")))
+    return node, servers
+
+
+def test_of_two_servers_one_is_believed_whole():
+    """The address of one with the router of the other: nothing would come back."""
+    with Net() as net:
+        node, _ = two_servers(net)
+        link = LinksProbe(node).usable()
+        server = link["dhcp"]["server"]
+        assert server in ("192.0.2.1", "192.0.2.2"), link
+        assert link["gateways"] == [server] and link["resolvers"] == [server], link
+        assert link["addresses"][0].startswith(server), link
+        assert address_of(node)["local"] + "/24" == link["addresses"][0]
+        node.run("ping", "-c", "1", "-W", "5", server)
+
+
+def test_of_two_servers_one_may_be_dead():
+    """A second server is there for the day when the first is not."""
+    with Net() as net:
+        node, servers = two_servers(net)
+        probe = LinksProbe(node)
+        first = probe.usable()["dhcp"]["server"]
+        probe.end()
+        dead, other = ("192.0.2.1", "192.0.2.2") if first == "192.0.2.1" else ("192.0.2.2", "192.0.2.1")
+        servers[0 if dead == "192.0.2.1" else 1].signal(signal.SIGSTOP)
+        node.run("ip", "address", "flush", "dev", "eth0", "scope", "global")
+        assert LinksProbe(node).usable()["dhcp"]["server"] == other
+
+
 def test_rapid_commit_needs_two_packets():
     """A boot behind a slow relay would wait for two round trips instead of one."""
     with Net() as net:
@@ -129,7 +206,7 @@ def test_a_lease_is_renewed_by_unicast():
         node, router = lan(net, up=True)
         dhcp_servers.kea(router, "lan0", seconds=24, renew_s=3, rebind_s=18)
         probe = LinksProbe(node)
-        probe.usable()
+        first = probe.usable()["dhcp"]
         address = address_of(node)["local"]
         wire = router.capture("lan0")
         node.until(lambda: len(dhcp(wire.packets())) >= 2)
@@ -141,7 +218,10 @@ def test_a_lease_is_renewed_by_unicast():
         assert (answer.source, answer.destination) == ("192.0.2.1", address), packets
         # Nobody may tell the server that its answer was unwanted.
         assert not [p for p in packets if p.kind == "other" and p.source == address], packets
-        assert [event["event"] for event in probe.events()].count("usable") == 1, probe.events()
+        # What the real root is handed is the newest lease, and nothing else has changed.
+        later = probe.usable()
+        assert later["dhcp"]["acquired_ms"] >= first["acquired_ms"] + 2500, (first, later)
+        assert later["dhcp"] | {"acquired_ms": 0} == first | {"acquired_ms": 0}, (first, later)
 
 
 def test_a_refused_renewal_takes_the_address_away():

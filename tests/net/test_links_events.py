@@ -114,6 +114,41 @@ def test_a_cable_that_moves_to_another_network_gets_another_address():
         assert new["gateways"] == ["198.51.100.1"], new
 
 
+def test_a_carrier_that_flaps_ends_in_a_lease():
+    """A bad cable, or a switch that starts: the node would hold to a state that is long over."""
+    with Net() as net:
+        node, router = net.namespace("node"), net.namespace("router")
+        connect(net, node, router)
+        probe = LinksProbe(node)
+        first = probe.usable()
+        for _ in range(10):
+            router.run("ip", "link", "set", "lan0", "down")
+            router.run("ip", "link", "set", "lan0", "up")
+        # Each coming of the carrier is another question; the last answer counts.
+        node.until(lambda: "LOWER_UP" in state_of(node, "eth0")["flags"])
+        last = probe.usable(lambda event: event["dhcp"]["acquired_ms"] > first["dhcp"]["acquired_ms"])
+        assert last["addresses"] == first["addresses"], (first, last)
+        assert addresses_of(node, "eth0") == [last["addresses"][0].split("/")[0]]
+        node.run("ping", "-c", "1", "-W", "5", "192.0.2.1")
+        probe.end()
+
+
+def test_the_one_of_several_links_that_works_is_told_at_once():
+    """A server with eight network cards and one cable: the boot would go through them one after the other."""
+    with Net() as net:
+        node, router = net.namespace("node"), net.namespace("router")
+        for number in range(8):
+            connect(net, node, router, number, carrier=number in (2, 5), serve=number == 5)
+        probe = LinksProbe(node, "Interfaces=eth[0-6]")
+        link = probe.usable()
+        assert link["name"] == "eth5", link
+        # Its default route is the only one, and nothing is configured where nobody answers.
+        assert [route["dev"] for route in node.ip("route", "show", "default")] == ["eth5"]
+        for number in (0, 1, 2, 3, 4, 6, 7):
+            assert addresses_of(node, f"eth{number}") == [], number
+        assert not is_up(node, "eth7")
+
+
 def test_a_link_that_is_gone_is_told():
     """A USB adapter pulled in the middle of the boot."""
     with Net() as net:
