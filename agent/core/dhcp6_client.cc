@@ -83,23 +83,15 @@ Bytes Dhcp6Client::association() const {
     return out.take();
 }
 
-Dhcp6Message Dhcp6Client::compose(Instant now) const {
-    static constexpr Type types[] = {
-        Type::InformationRequest,
-        Type::InformationRequest,
-        Type::Solicit,
-        Type::Request,
-        Type::Renew,
-        Type::Renew,
-        Type::Rebind,
-    };
-    Dhcp6Message message{.type = types[std::to_underlying(m_state)], .transaction = m_transaction};
+Dhcp6Message Dhcp6Client::compose(Type type, Instant now) const {
+    Dhcp6Message message{.type = type, .transaction = m_transaction};
     const auto add = [&](std::uint16_t code, ByteView value) {
         message.options.emplace_back(code, bytes_of(value));
     };
     add(dhcp6_option::client_id, m_duid);
-    if (m_state == State::Requesting) add(dhcp6_option::server_id, m_offer->server_id);
-    if (m_state == State::Renewing) add(dhcp6_option::server_id, m_lease->server_id);
+    if (type == Type::Request) add(dhcp6_option::server_id, m_offer->server_id);
+    if (type == Type::Renew || type == Type::Decline)
+        add(dhcp6_option::server_id, m_lease->server_id);
     const auto hundredths = m_tries == 0 ? 0 : (now - m_entered) / 10ms;
     add(dhcp6_option::elapsed_time,
         ByteWriter()
@@ -108,8 +100,8 @@ Dhcp6Message Dhcp6Client::compose(Instant now) const {
     ByteWriter wanted;
     for (const std::uint16_t code : requested_options) wanted.u16(code);
     add(dhcp6_option::option_request, wanted.view());
-    if (m_state == State::Soliciting) add(dhcp6_option::rapid_commit, {});
-    if (message.type != Type::InformationRequest) add(dhcp6_option::ia_na, association());
+    if (type == Type::Solicit) add(dhcp6_option::rapid_commit, {});
+    if (type != Type::InformationRequest) add(dhcp6_option::ia_na, association());
     return message;
 }
 
@@ -130,7 +122,16 @@ void Dhcp6Client::enter(State state, Instant now) {
 
 // Sends what this state says, and sets the deadline by which it wants an answer.
 std::vector<Dhcp6Client::Action> Dhcp6Client::transmit(Instant now) {
-    Send send{.payload = encode(compose(now))};
+    static constexpr Type types[] = {
+        Type::InformationRequest,
+        Type::InformationRequest,
+        Type::Solicit,
+        Type::Request,
+        Type::Renew,
+        Type::Renew,
+        Type::Rebind,
+    };
+    Send send{.payload = encode(compose(types[std::to_underlying(m_state)], now))};
     if (m_state == State::Renewing || m_state == State::Rebinding) {
         const Instant end = m_state == State::Renewing ? m_rebind_at : m_ends_at;
         m_deadline = std::min(
@@ -165,6 +166,30 @@ std::vector<Dhcp6Client::Action> Dhcp6Client::tick(Instant now) {
             return lose(ErrorCode::Timeout, "the DHCPv6 lease ended and nobody renewed it", now);
     }
     return transmit(now);
+}
+
+std::vector<Dhcp6Client::Action> Dhcp6Client::decline(Instant now) {
+    const bool is_leased =
+        m_state == State::Bound || m_state == State::Renewing || m_state == State::Rebinding;
+    if (!is_leased) return {};
+    enter(m_state, now);
+    // Once: a server that does not hear it finds out by itself, or gives the same and hears it then.
+    std::vector<Action> actions;
+    actions.emplace_back(Send{.payload = encode(compose(Type::Decline, now))});
+    Lost lost{.lease = *std::exchange(m_lease, std::nullopt), .why = {}};
+    lost.why = Error{.code = ErrorCode::Conflict,
+                     .what = lost.lease.address->text() + " is another host's already"};
+    m_complaint = lost.why.text();
+    m_wanted.reset();
+    actions.emplace_back(std::move(lost));
+    begin_anew(now);
+    return actions;
+}
+
+// It offers and takes back by turns: do not go round as fast as it answers.
+void Dhcp6Client::begin_anew(Instant now) {
+    enter(State::Soliciting, now);
+    m_deadline = now + jittered(backoff(first_retry, longest_retry, m_refusals++));
 }
 
 // --- what is received ---------------------------------------------------------------------------
@@ -236,9 +261,7 @@ std::vector<Dhcp6Client::Action> Dhcp6Client::refused(Error error, Instant now) 
     if (has_address) return is_no ? lose(ErrorCode::Refused, why, now) : Actions{};
     m_complaint = why;
     if (m_state == State::Soliciting) return {};
-    // It offers and refuses by turns: do not go round as fast as it answers.
-    enter(State::Soliciting, now);
-    m_deadline = now + jittered(backoff(first_retry, longest_retry, m_refusals++));
+    begin_anew(now);
     return {};
 }
 

@@ -7,7 +7,7 @@
 //              │                                             ▼
 //   Soliciting ── advertise ──▶ Requesting ── reply ──▶ Bound ── T1 ──▶ Renewing ── T2 ──▶ Rebinding
 //       ▲                           │ refused, silence    ▲────── reply ───┘──── reply ──────┘
-//       └──────────────◀────────────┴────────────── refused, lease over ◀─────────────────────┘
+//       └──────────────◀────────────┴────────── declined, refused, lease over ◀───────────────┘
 //
 // A boot waits for this: it takes the first advertisement that can be lived with and never waits for
 // a better one, begins within a tenth of a second, and asks again after 1, 2, 4, 8, 8 ... seconds.
@@ -58,6 +58,9 @@ public:
     std::vector<Action> received(ByteView payload, Instant now);
     // To be called at the deadline; does nothing before.
     std::vector<Action> tick(Instant now);
+    // The address that was given is another host's already (RFC 8415 section 18.2.8): gives it back,
+    // and asks for another. Nothing without a leased address.
+    std::vector<Action> decline(Instant now);
     Instant deadline() const { return m_deadline; }
 
     const std::optional<Dhcp6Lease>& lease() const { return m_lease; }
@@ -71,12 +74,13 @@ private:
 
     void enter(State state, Instant now);
     Actions transmit(Instant now);
-    Dhcp6Message compose(Instant now) const;
+    Dhcp6Message compose(Dhcp6Message::Type type, Instant now) const;
     Bytes association() const;
     Actions informed(const Dhcp6Message& message, Instant now);
     Actions advertised(const Dhcp6Message& message, Instant now);
     Actions replied(const Dhcp6Message& message, Instant now);
     Actions refused(Error error, Instant now);
+    void begin_anew(Instant now);
     Actions bind(Dhcp6Lease lease, Instant now);
     Actions lose(ErrorCode code, std::string why, Instant now);
     Duration jittered(Duration delay);

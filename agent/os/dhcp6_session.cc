@@ -2,6 +2,9 @@
 
 namespace fortros {
 
+// Another client may have the port, for a while.
+static constexpr Duration socket_retry = 2s;
+
 void Dhcp6Session::start(Dhcp6Wish wish, const IpAddress& own) {
     stop();
     auto socket = Dhcp6Socket::open(m_loop, m_ifindex, own, [this](ByteView payload) {
@@ -9,6 +12,7 @@ void Dhcp6Session::start(Dhcp6Wish wish, const IpAddress& own) {
     });
     if (!socket) {
         m_trouble = socket.error().text();
+        m_timer = m_loop.after(socket_retry, [this, wish, own] { start(wish, own); });
         return m_events.progressed();
     }
     m_socket = *std::move(socket);

@@ -33,6 +33,8 @@ public:
 
     // Begins, or begins anew with another wish. `own`: the link's settled link-local address.
     void start(Dhcp6Wish wish, const IpAddress& own);
+    // The leased address is another host's already.
+    void decline() { perform(m_client.decline(monotonic_now())); }
     // The carrier went: says and hears nothing until started again.
     void stop();
 

@@ -70,6 +70,7 @@ void Link::observe(const LinkState& state) {
         carrier_came();
     }
     follow_routers();
+    decline_if_taken();
 }
 
 void Link::bring_up() {
@@ -114,6 +115,14 @@ void Link::follow_routers() {
     if (m_addressing != Addressing::Automatic || !own || m_state.dhcp6_wish <= m_dhcp6_wish) return;
     m_dhcp6_wish = m_state.dhcp6_wish;
     m_dhcp6.start(m_dhcp6_wish, *own);
+}
+
+// When duplicate detection finds another host with a leased address, the kernel drops the address.
+void Link::decline_if_taken() {
+    const Dhcp6Lease* lease = m_dhcp6.lease();
+    if (!lease || !lease->address || m_state.addresses.size() >= link_addresses_limit) return;
+    const auto is_it = [&](const LinkAddress& it) { return it.network.address == *lease->address; };
+    if (std::ranges::none_of(m_state.addresses, is_it)) m_dhcp6.decline();
 }
 
 void Link::configure(LinkConfiguration& have, LinkConfiguration want) {

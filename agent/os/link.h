@@ -79,6 +79,7 @@ private:
     void carrier_went();
     void configure(LinkConfiguration& have, LinkConfiguration want);
     void follow_routers();
+    void decline_if_taken();
     void set_mtu(std::uint16_t mtu);
     void watch_expiry();
     void note(Level level, const std::string& message);

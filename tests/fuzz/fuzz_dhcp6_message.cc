@@ -67,6 +67,7 @@ static void run_client(Dhcp6Wish wish, ByteView data) {
         }
         client.problem();
     }
+    client.decline(now);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

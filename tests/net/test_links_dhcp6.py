@@ -135,6 +135,21 @@ def test_an_ipv6_lease_is_renewed():
         assert [kind for kind, _ in dhcp(wire.stop())][:2] == [RENEW, REPLY]
 
 
+def test_an_address_that_another_host_has_is_given_back():
+    """Two hosts with one address: neither could be talked to, and the boot would wait for ever."""
+    with Net() as net:
+        node, router = lan(net)
+        first = "2001:db8:1::50"  # what the server gives first
+        router.run("ip", "address", "add", f"{first}/64", "dev", "lan0", "nodad")
+        server = dhcp_servers.kea6(router, "lan0", options=[("dns-servers", RESOLVER)])
+        dhcp_servers.radvd(router, "lan0", "AdvManagedFlag on;", autonomous=False)
+        probe = LinksProbe(node)
+        link = probe.usable(lambda event: event["addresses"])
+        assert link["addresses"] == [f"{link['dhcp6']['address']}/128"] != [f"{first}/128"], link
+        server.wait_for("DECLINE")
+        assert any(f"{first} is another host's already" in line for line in probe.process.lines)
+
+
 def test_nobody_is_asked_where_no_router_says_so():
     """Every boot would send packets that the network's owner has not asked for."""
     with Net() as net:

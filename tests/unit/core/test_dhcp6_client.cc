@@ -286,6 +286,30 @@ TEST_CASE("a DHCPv6 renewal that fails for another reason is tried again") {
     CHECK(wire.leases.size() == 2);
 }
 
+// Two hosts with one address talk to nobody, and the server would give it to us again.
+TEST_CASE("an address that is another host's is declined, and another is asked for") {
+    Wire wire;
+    CHECK(wire.client.decline(boot).empty());
+    wire.start();
+    const Dhcp6Lease lease = *wire.client.lease();
+    wire.perform(wire.client.decline(wire.now));
+    CHECK(wire.last().message.type == Type::Decline);
+    CHECK(*wire.last().message.option(dhcp6_option::server_id) == wire.servers[0].duid);
+    CHECK(address_in(wire.last().message) == lease.address);
+    REQUIRE(wire.losses.size() == 1);
+    CHECK(wire.losses[0].lease == lease);
+    CHECK(wire.client.problem() == "2001:db8:1::77 is another host's already");
+    CHECK_FALSE(wire.client.lease().has_value());
+    // The answer to that is no answer to anything else.
+    CHECK(wire.leases.size() == 1);
+    wire.servers[0].gives = *IpAddress::parse("2001:db8:1::78");
+    wire.pass(2s);
+    CHECK(address_in(wire.sent[3].message) == std::nullopt);
+    CHECK(wire.client.lease()->address == wire.servers[0].gives);
+    CHECK(wire.client.decline(wire.now).size() == 2);
+    CHECK(wire.client.decline(wire.now).empty());
+}
+
 TEST_CASE("an endless DHCPv6 lease is never renewed") {
     Wire wire;
     wire.servers[0].preferred = wire.servers[0].lifetime = endless_lease;
