@@ -44,6 +44,7 @@ SecretBytes to_json_text(const NodeRequest& request) {
     json.set("agent", request.agent);
     if (!request.hostname.empty()) json.set("hostname", request.hostname);
     if (request.clock_stepped_back) json.set("clock_stepped_back", true);
+    if (request.has_session) json.set("has_session", true);
     if (request.invite.empty()) return SecretBytes(json.dump());
 
     // The invite is put into the text by hand: a Json value would leave copies behind in memory.
@@ -73,6 +74,7 @@ Result<NodeRequest> parse_node_request(std::string_view text) {
     if (!is_boot_id(request.boot_id)) return in.bad("boot_id", "is not 32 hexadecimal digits");
     request.agent = printable(TRY(in.optional_string("agent", agent_limit)).value_or(""));
     request.clock_stepped_back = TRY(in.boolean("clock_stepped_back", false));
+    request.has_session = TRY(in.boolean("has_session", false));
     return request;
 }
 

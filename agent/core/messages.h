@@ -33,6 +33,7 @@ struct NodeRequest {
     std::string boot_id{};            // random, 32 hex digits, new for every boot
     std::string agent{};              // "fortros-preboot 0.1.0"
     bool clock_stepped_back = false;  // peers must forget this node's handshake timestamps
+    bool has_session = false;         // with this gateway's WireGuard, of this boot: leave it alone
 };
 
 // An invite as a file holds it, without the white space around it: 16 to 256 characters of

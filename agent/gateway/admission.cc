@@ -222,11 +222,13 @@ Answer Admission::come_back_later(const Error& error, const Request& request, Wa
 
 // A node that has rebooted, or whose clock was ahead once, sends handshakes older than the newest
 // that the kernel has seen, and is dropped without a word. A new peer has seen none. While a session
-// of this same boot lives there is nothing to heal, and removing the peer would cut it.
+// of this same boot lives there is nothing to heal, and removing the peer would cut it: the node says
+// so where its boot has begun with one, before it has asked anybody.
 Status Admission::prepare_tunnel(const NodeRecord& node, const NodeRequest& body, WallTime now) {
     const auto [known, is_first] = m_boots.try_emplace(node.key, body.boot_id);
     const bool has_rebooted = !is_first && known->second != body.boot_id;
     known->second = body.boot_id;
+    if (body.has_session && !body.clock_stepped_back) return {};
     const auto tunnel = TRY(m_parts.tunnels.find(node.key));
     const bool is_live = tunnel && tunnel->last_handshake && *tunnel->last_handshake <= now &&
                          now - *tunnel->last_handshake < session_life;

@@ -9,7 +9,10 @@ namespace fortros {
 static constexpr int stage_count = 9;
 
 Boot::Boot(BootInputs inputs, Random& random, const SignerVerifier& verifier)
-    : m_in(std::move(inputs)), m_random(random), m_verifier(verifier) {}
+    : m_in(std::move(inputs)),
+      m_random(random),
+      m_verifier(verifier),
+      m_clock_trusted(m_in.clock.trusted) {}
 
 std::vector<BootAction> Boot::start(Now now) {
     m_now = now;
@@ -56,6 +59,7 @@ void Boot::on(Tick) {
         if (m_phase == Phase::Links)
             return finish(ExitStatus::NoLink, "no link came up: " + m_link_trouble);
         if (m_phase == Phase::Handshaking) return hand_off();
+        if (m_fast_start && m_fast_start->applied && !m_joined) return hand_off_remembered();
         return finish(m_cause, m_cause_text);
     }
     if (m_phase == Phase::Discovering && m_discovery) perform(m_discovery->tick(m_now.instant));
@@ -83,6 +87,10 @@ void Boot::on(Tick) {
 // --- stage 7: WireGuard ---
 
 void Boot::on(OverlayApplied event) {
+    if (event.remembered) {
+        if (m_fast_start && !m_joined) fast_start_applied(std::move(event.interfaces));
+        return;
+    }
     if (m_phase != Phase::Applying) return;
     if (!event.interfaces)
         return finish(ExitStatus::OverlayFailed, event.interfaces.error().text());
@@ -95,15 +103,19 @@ void Boot::on(OverlayApplied event) {
     const auto interface = std::ranges::find_if(m_interfaces, [&](const auto& candidate) {
         return std::ranges::contains(candidate.plan.peers, gateway->key, &WireGuardPeer::key);
     });
-    if (interface == m_interfaces.end() || m_in.settings.handshake_timeout == Duration{})
+    m_handshake_answered = m_said_session;
+    if (interface == m_interfaces.end() || m_handshake_answered ||
+        m_in.settings.handshake_timeout == Duration{})
         return hand_off();
     m_phase = Phase::Handshaking;
     m_phase_deadline = m_now.instant + m_in.settings.handshake_timeout;
     emit(AwaitHandshake{interface->plan.name, gateway->key, gateway->overlay_address});
 }
 
-void Boot::on(HandshakeAnswered) {
-    if (m_phase != Phase::Handshaking) return;
+void Boot::on(HandshakeAnswered event) {
+    if (m_fast_start && !m_joined) return fast_start_answered(event.peer);
+    if (m_phase != Phase::Handshaking || event.peer != m_conversation->gateway.wireguard_key)
+        return;
     m_handshake_answered = true;
     hand_off();
 }
@@ -127,6 +139,8 @@ NodeState Boot::state_to_remember() const {
     if (state.gateways.size() > state_gateways_limit) state.gateways.resize(state_gateways_limit);
     state.clock_floor = std::max(state.clock_floor, m_conversation->gateway.newest_not_before);
     state.attestation_serial = std::max(state.attestation_serial, m_joined->attestation.serial);
+    state.attestation = m_joined->answer.attestation;
+    remember_set(state);
     return state;
 }
 
@@ -165,6 +179,10 @@ void Boot::on(StateSaved event) {
     emit(WriteHandOff{make_hand_off()});
 }
 
+const IpAddress& Boot::own_address() const {
+    return m_joined ? m_joined->answer.overlay_address : m_fast_start->address;
+}
+
 HandOff Boot::make_hand_off() const {
     const MembershipAnswer& answer = m_joined->answer;
     auto uplinks = m_links;
@@ -194,8 +212,7 @@ HandOff Boot::make_hand_off() const {
 void Boot::on(HandOffWritten event) {
     if (m_phase != Phase::HandingOff) return;
     if (!event.status) return finish(ExitStatus::HandOffFailed, event.status.error().text());
-    report_stage(Stage::HandOff, m_joined->answer.overlay_address.text(),
-                 m_now.instant - m_stage_began);
+    report_stage(Stage::HandOff, own_address().text(), m_now.instant - m_stage_began);
     if (m_in.settings.handshake_timeout != Duration{} && !m_handshake_answered)
         return finish(ExitStatus::NoHandshake,
                       "everything is configured, but the gateway's WireGuard does not answer");
@@ -210,12 +227,17 @@ void Boot::finish(ExitStatus status, std::string why) {
                     {"cause", std::string(name_of(status))},
                     {"ms", milliseconds_of(m_now.instant - m_started)}};
     if (status == ExitStatus::Joined) {
-        entry.message = "in the overlay as " + m_joined->answer.overlay_address.text();
+        entry.message = "in the overlay as " + own_address().text() +
+                        (m_joined ? "" : ", by what is remembered: no gateway has answered");
+        entry.fields.push_back({"confirmed", m_joined.has_value()});
     } else {
         entry.level = Level::Error;
         entry.message = std::string(name_of(status)) + " (exit status " +
                         std::to_string(static_cast<int>(status)) + "): " + why;
     }
+    // The interfaces are there if and only if there is a hand-off.
+    if (m_fast_start && status != ExitStatus::Joined && status != ExitStatus::NoHandshake)
+        emit(TakeDownOverlay{});
     emit(Report{std::move(entry)});
     emit(Finish{status});
 }

@@ -10,6 +10,9 @@
 //   7 wireguard     ApplyOverlay, AwaitHandshake ─▶ OverlayApplied, HandshakeAnswered
 //   8 remember      SaveState ─▶ StateSaved
 //   9 hand off      WriteHandOff ─▶ HandOffWritten, Finish
+//
+// A node that has been in the overlay before has it applied at stage 3 already, from what it
+// remembers (boot_fast_start.cc), while the stages go on.
 #pragma once
 
 #include <optional>
@@ -17,6 +20,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "core/bootstrap_set.h"
 #include "core/clock_rule.h"
 #include "core/enrolment.h"
 #include "core/settings.h"
@@ -82,6 +86,15 @@ private:
         std::optional<PendingRequest> pending{};
     };
 
+    // The overlay from the remembered bootstrap set.
+    struct FastStart {
+        BootstrapSet set;
+        IpAddress address;
+        bool applied = false;
+        std::vector<InterfaceHandOff> interfaces{};
+        std::vector<PublicKey> answered{};  // the peers that have answered a handshake
+    };
+
     // boot.cc: the events
     void on(LinkUsable event);
     void on(LinkLost event);
@@ -117,11 +130,21 @@ private:
     void remember_revocation();
     void conversation_failed(Error error);
 
+    // boot_fast_start.cc: the overlay before any gateway has answered
+    Result<BootstrapSet> check_remembered_set() const;
+    void fast_start();
+    void fast_start_applied(Result<std::vector<InterfaceHandOff>> interfaces);
+    void fast_start_answered(const PublicKey& peer);
+    bool has_session_with(const PublicKey& gateway) const;
+    void hand_off_remembered();
+    void remember_set(NodeState& state) const;
+
     // boot.cc: stages 7 to 9
     void hand_off();
     Instant budget_end() const;
     void finish(ExitStatus status, std::string why);
     NodeState state_to_remember() const;
+    const IpAddress& own_address() const;
     HandOff make_hand_off() const;
 
     void emit(BootAction action) { m_actions.push_back(std::move(action)); }
@@ -163,6 +186,9 @@ private:
     bool m_key_is_stored = false;
     unsigned m_keys_made = 0;
     std::optional<Conversation> m_conversation;
+    bool m_clock_trusted;
+    std::optional<FastStart> m_fast_start;
+    bool m_said_session = false;  // in the request: the gateway has left our session alone
     std::optional<Joined> m_joined;
     std::vector<InterfaceHandOff> m_interfaces;
     bool m_handshake_answered = false;

@@ -71,6 +71,7 @@ void Boot::on(LinkUsable event) {
     if (m_phase == Phase::Links) {
         report_stage(Stage::Links, line, m_now.instant - m_stage_began,
                      {{"interface", m_links.front().name}});
+        fast_start();
         start_round();
     } else if (m_phase == Phase::Waiting && m_retry_after == Duration{}) {
         start_round();  // a link that came or changed is the best reason to try at once

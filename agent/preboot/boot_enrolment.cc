@@ -62,6 +62,7 @@ void Boot::send_request() {
     body.hostname = m_in.settings.hostname;
     body.boot_id = m_in.boot_id;
     body.agent = m_in.agent;
+    body.has_session = m_said_session = has_session_with(m_conversation->gateway.wireguard_key);
     auto pending = make_request(*m_in.key, *m_public_key, m_conversation->gateway,
                                 m_in.settings.gateway_name, body);
     if (!pending) return conversation_failed(std::move(pending).error());
@@ -103,7 +104,10 @@ void Boot::joined(Joined joined) {
          {"public_key", answer.node.base64()},
          {"first_time", enrolled_now}});
     // The gateway's time is proved, and lies between the dates of its chain; the RTC is not.
-    if (!m_in.clock.trusted) emit(SetClock{answer.time});
+    if (!m_clock_trusted) emit(SetClock{answer.time});
+    m_clock_trusted = true;
+    if (!joined.bootstrap_problem.empty())
+        warn("no-bootstrap-set", "the next boot has no fast start: " + joined.bootstrap_problem);
     // The gateway that answered comes first, so that a bound on lighthouses never leaves it out.
     auto peers = answer.peers;
     std::ranges::stable_partition(
@@ -116,7 +120,10 @@ void Boot::joined(Joined joined) {
     m_joined = std::move(joined);
     m_phase = Phase::Applying;
     m_phase_deadline.reset();
-    emit(ApplyOverlay{plan, m_in.key->duplicate()});
+    ApplyOverlay apply{.plan = plan, .key = m_in.key->duplicate()};
+    // A gateway that was not told of a session has forgotten it.
+    if (m_fast_start && !m_said_session) apply.renew = m_conversation->gateway.wireguard_key;
+    emit(std::move(apply));
 }
 
 void Boot::not_yet(const NotYet& answer) {
@@ -138,7 +145,7 @@ void Boot::rejected(const Rejected& answer) {
     switch (refusal.code) {
         case RefusalCode::Revoked:
             remember_revocation();
-            emit(TakeDownOverlay{});
+            if (!m_fast_start) emit(TakeDownOverlay{});  // otherwise finish() does
             return finish(ExitStatus::Revoked,
                           "the organisation has revoked this node: " + refusal.message);
         case RefusalCode::AddressTaken:

@@ -53,6 +53,9 @@ struct SetClock {
 struct ApplyOverlay {
     OverlayPlan plan;
     PrivateKey key;
+    bool remembered = false;  // before any gateway has answered
+    // A peer whose session, if there is one, the other side has forgotten: begin anew with it.
+    std::optional<PublicKey> renew{};
 };
 struct AwaitHandshake {
     std::string interface;
@@ -113,8 +116,11 @@ struct KeyStored {
 };
 struct OverlayApplied {
     Result<std::vector<InterfaceHandOff>> interfaces;
+    bool remembered = false;  // as in ApplyOverlay
 };
-struct HandshakeAnswered {};
+struct HandshakeAnswered {
+    PublicKey peer;
+};
 struct StateSaved {
     Status status;
 };

@@ -139,7 +139,7 @@ static std::string links_text(const ProbeReport& report) {
     };
     for (const auto& link : report.links)
         rows.push_back({link.name, joined(link.addresses), joined(link.gateways),
-                        joined(link.resolvers), link.dhcp_server.value_or("")});
+                        joined(link.resolvers), link.dhcp ? link.dhcp->server.text() : ""});
     std::string text = rows.empty() ? "no link works" : "";
     if (!rows.empty())
         text = to_table({"LINK", "ADDRESSES", "ROUTERS", "RESOLVERS", "DHCP SERVER"}, rows);

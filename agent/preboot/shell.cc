@@ -1,5 +1,8 @@
 #include "preboot/shell.h"
 
+#include <algorithm>
+#include <tuple>
+
 #include "base/encoding.h"
 #include "os/clock.h"
 #include "os/files.h"
@@ -164,26 +167,41 @@ Result<OverlayLinks*> Shell::overlay() {
     return &*m_overlay;
 }
 
+// A peer that is added anew begins with a handshake.
+void Shell::forget_session(const OverlayPlan& plan, const PublicKey& peer) {
+    const WireGuardChange remove{.kind = WireGuardChange::Kind::Remove, .peer = {.key = peer}};
+    for (const auto& interface : plan.interfaces)
+        if (std::ranges::contains(interface.peers, peer, &WireGuardPeer::key))
+            // An interface that is not there yet knows no session.
+            std::ignore = m_overlay->wireguard().apply(interface.name, {&remove, 1});
+}
+
 // The guard comes first: no interface may be up for a moment without it.
-Result<std::vector<InterfaceHandOff>> Shell::apply(const OverlayPlan& plan, const PrivateKey& key) {
-    if (m_settings.guard == GuardMode::Nftables) TRY(install_guard(plan.prefix));
-    auto applied = TRY(TRY(overlay())->apply(plan, key));
+Result<std::vector<InterfaceHandOff>> Shell::apply(const ApplyOverlay& action) {
+    if (m_settings.guard == GuardMode::Nftables) TRY(install_guard(action.plan.prefix));
+    OverlayLinks& links = *TRY(overlay());
+    if (action.renew) forget_session(action.plan, *action.renew);
+    auto applied = TRY(links.apply(action.plan, action.key));
     for (const auto& change : applied.changes) note(Level::Debug, "overlay", change.text());
     return std::move(applied.interfaces);
 }
 
-void Shell::perform(ApplyOverlay& action) { post(OverlayApplied{apply(action.plan, action.key)}); }
+void Shell::perform(ApplyOverlay& action) {
+    post(OverlayApplied{apply(action), action.remembered});
+}
 
 void Shell::perform(AwaitHandshake& action) {
-    auto watch =
-        HandshakeWatch::start(m_parts.loop, m_overlay->wireguard(), action.interface, action.peer,
-                              action.address, [this] { post(HandshakeAnswered{}); });
+    m_handshakes.erase(action.peer);
+    auto watch = HandshakeWatch::start(
+        m_parts.loop, m_overlay->wireguard(), action.interface, action.peer, action.address,
+        [this, peer = action.peer] { post(HandshakeAnswered{peer}); });
     // Without the watch the machine's deadline ends the wait, with this line before it.
     if (!watch) return note(Level::Warning, "handshake-not-watched", watch.error().text());
-    m_handshake = std::move(*watch);
+    m_handshakes[action.peer] = std::move(*watch);
 }
 
 void Shell::perform(TakeDownOverlay&) {
+    m_handshakes.clear();
     auto links = overlay();
     auto removed = links ? (*links)->take_down() : std::unexpected(links.error());
     if (!removed) note(Level::Error, "take-down-failed", removed.error().text());

@@ -73,7 +73,8 @@ private:
 
     Status write_hand_off(const HandOff& hand_off) const;
     Result<OverlayLinks*> overlay();
-    Result<std::vector<InterfaceHandOff>> apply(const OverlayPlan& plan, const PrivateKey& key);
+    Result<std::vector<InterfaceHandOff>> apply(const ApplyOverlay& action);
+    void forget_session(const OverlayPlan& plan, const PublicKey& peer);
     void note(Level level, std::string event, std::string message);
 
     ShellParts m_parts;
@@ -90,7 +91,7 @@ private:
     std::map<Discovery::Id, std::unique_ptr<NameLookup>> m_lookups;
     std::map<Discovery::Id, std::unique_ptr<Connection>> m_connections;
     std::optional<OverlayLinks> m_overlay;
-    std::unique_ptr<HandshakeWatch> m_handshake;
+    std::map<PublicKey, std::unique_ptr<HandshakeWatch>> m_handshakes;  // by peer
 };
 
 }  // namespace fortros

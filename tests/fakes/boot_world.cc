@@ -36,7 +36,7 @@ void BootWorld::after(Duration delay, std::function<BootEvent()> event,
 
 ExitStatus BootWorld::boot() {
     log.clear(), sources_asked.clear(), connected.clear(), order.clear();
-    applied.reset(), handed_off.reset(), clock_set.reset(), m_finished.reset();
+    applied.reset(), applied_from_memory.reset(), renewed.reset(), handed_off.reset(), clock_set.reset(), m_finished.reset();
     taken_down = false;
     m_queue.clear();
     m_connections.clear();
@@ -172,15 +172,19 @@ void BootWorld::perform_local(BootAction& action) {
     } else if (auto* apply = std::get_if<ApplyOverlay>(&action)) {
         order.emplace_back("apply-overlay");
         applied = apply->plan;
-        after(5ms, [this]() -> BootEvent {
-            if (overlay_error) return OverlayApplied{std::unexpected(*overlay_error)};
+        if (apply->remembered) applied_from_memory = apply->plan;
+        renewed = apply->renew;
+        after(5ms, [this, remembered = apply->remembered]() -> BootEvent {
+            if (overlay_error) return OverlayApplied{std::unexpected(*overlay_error), remembered};
             std::vector<InterfaceHandOff> interfaces;
             for (const auto& plan : applied->interfaces) interfaces.push_back({plan, 7});
-            return OverlayApplied{interfaces};
+            return OverlayApplied{interfaces, remembered};
         });
-    } else if (std::get_if<AwaitHandshake>(&action)) {
+    } else if (auto* await = std::get_if<AwaitHandshake>(&action)) {
+        order.emplace_back("await-handshake");
         if (gateway_answers_handshake)
-            after(round_trip, []() -> BootEvent { return HandshakeAnswered{}; });
+            after(handshake_takes,
+                  [peer = await->peer]() -> BootEvent { return HandshakeAnswered{peer}; });
     } else if (auto* write = std::get_if<WriteHandOff>(&action)) {
         order.emplace_back("write-hand-off");
         if (!handoff_error) handed_off = write->hand_off;

@@ -33,6 +33,7 @@ struct BootWorld {
     std::map<Endpoint, Host> hosts;                         // absent: silent
     Duration round_trip = 10ms;
     bool gateway_answers_handshake = true;
+    Duration handshake_takes = 10ms;
 
     // The node.
     Settings settings;
@@ -55,6 +56,8 @@ struct BootWorld {
     std::vector<Endpoint> connected;
     std::vector<std::string> order;  // names of actions, in order
     std::optional<OverlayPlan> applied;
+    std::optional<OverlayPlan> applied_from_memory;
+    std::optional<PublicKey> renewed;  // the peer whose session was begun anew
     std::optional<HandOff> handed_off;
     std::optional<WallTime> clock_set;
     bool taken_down = false;

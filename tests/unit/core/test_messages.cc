@@ -37,13 +37,15 @@ TEST_CASE("requests and answers survive the way over the wire") {
                         .hostname = "node-1",
                         .boot_id = boot_id,
                         .agent = "fortros-preboot 0.1.0",
-                        .clock_stepped_back = true};
+                        .clock_stepped_back = true,
+                        .has_session = true};
     const auto read = parse_node_request(to_json_text(request).text());
     REQUIRE(read);
     CHECK(read->invite.text() == request.invite.text());
     CHECK(read->hostname == request.hostname);
     CHECK(read->boot_id == request.boot_id);
     CHECK(read->clock_stepped_back);
+    CHECK(read->has_session);
 
     const auto answer = some_answer();
     const auto back = parse_membership_answer(to_json_text(answer));

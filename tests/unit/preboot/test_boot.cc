@@ -380,3 +380,151 @@ TEST_CASE("waiting for an approval has a budget of its own") {
     CHECK(world.took >= 10min);
     CHECK(world.took <= 11min);
 }
+
+// --- operational at once ---------------------------------------------------------------------------
+
+static BootWorld provisioned() {
+    BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    REQUIRE(!world.applied_from_memory);
+    REQUIRE(!world.stored_state->bootstrap_set.empty());
+    return world;
+}
+
+// A power cut in the whole site must not make a thousand nodes wait for one gateway's HTTPS.
+TEST_CASE("fast start: the overlay is up before any gateway is asked") {
+    auto world = provisioned();
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    REQUIRE(world.applied_from_memory);
+    CHECK(world.order.front() == "apply-overlay");
+    CHECK(world.applied_from_memory->address == world.handed_off->overlay_address);
+    CHECK(!world.handed_off->remembered);
+    CHECK(world.handed_off->handshake_answered);
+}
+
+// The gateway leaves a session alone that it was told of; a second handshake would only cost time.
+TEST_CASE("fast start: a session that works is not begun anew") {
+    auto world = provisioned();
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(!world.renewed);
+    CHECK(std::ranges::count(world.order, "await-handshake") == 1);
+}
+
+// What the gateway was not told of it has forgotten: the node would wait 15 s for its packets.
+TEST_CASE("fast start: a session that came too late for the join is begun anew") {
+    auto world = provisioned();
+    world.handshake_takes = 500ms;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.renewed == world.org.gateway_public);
+    CHECK(std::ranges::count(world.order, "await-handshake") == 2);
+    CHECK(world.handed_off->handshake_answered);
+}
+
+TEST_CASE("fast start: with every gateway's HTTPS dead the node is in the overlay and says so") {
+    auto world = provisioned();
+    world.hosts[gateway] = Host::Silent;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.took >= world.settings.total_timeout);
+    REQUIRE(world.handed_off);
+    CHECK(world.handed_off->remembered);
+    CHECK(world.handed_off->handshake_answered);
+    CHECK(parse_hand_off(to_json_text(*world.handed_off)));
+    CHECK(world.logged("no gateway has confirmed"));
+    CHECK(!world.taken_down);
+}
+
+TEST_CASE("fast start: with everything dead the hand-off says that no handshake was answered") {
+    auto world = provisioned();
+    world.hosts[gateway] = Host::Silent;
+    world.gateway_answers_handshake = false;
+    CHECK(world.boot() == ExitStatus::NoHandshake);
+    REQUIRE(world.handed_off);
+    CHECK(!world.handed_off->handshake_answered);
+}
+
+// Flash wears out, and some machines are started ten times a day.
+TEST_CASE("fast start: a set that says nothing new is not written again") {
+    auto world = provisioned();
+    const auto before = world.stored_state;
+    world.wall += one_day;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.stored_state == before);
+    world.wall += one_day * 6;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.stored_state->bootstrap_serial > before->bootstrap_serial);
+}
+
+// Whoever can write to flash, or has kept what was there, must gain nothing.
+TEST_CASE("fast start: a set that may not be believed is not used, and the node joins all the same") {
+    auto world = provisioned();
+    const char* why = "";
+    SUBCASE("altered") {
+        world.stored_state->bootstrap_set[90] ^= 1;
+        why = "signature";
+    }
+    SUBCASE("somebody else's") {
+        BootWorld other(2);
+        REQUIRE(other.boot() == ExitStatus::Joined);
+        world.stored_state->bootstrap_set = other.stored_state->bootstrap_set;
+        why = "bootstrap set";
+    }
+    SUBCASE("expired") {
+        world.wall += one_day * 15;
+        why = "expired";
+    }
+    SUBCASE("older than the newest seen") {
+        ++world.stored_state->bootstrap_serial;
+        why = "newer one";
+    }
+    SUBCASE("of an older policy") {
+        ++world.stored_state->document_serial;
+        why = "policy has changed";
+    }
+    SUBCASE("the clock is not trusted") {
+        world.clock_trusted = false;
+        why = "clock is not trusted";
+    }
+    SUBCASE("signed by a stranger") {
+        world.stored_state->bootstrap_signer[5] ^= 1;
+        why = "not the organisation's";
+    }
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(!world.applied_from_memory);
+    CHECK(world.logged("the remembered bootstrap set is not used"));
+    CHECK(world.logged(why));
+}
+
+TEST_CASE("fast start: policy can switch it off") {
+    auto world = provisioned();
+    SUBCASE("FastStart=no") { world.settings.fast_start = false; }
+    SUBCASE("cached addresses are not allowed") {
+        world.settings.sources = SourceSet::only(Source::PublicDns);
+    }
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(!world.applied_from_memory);
+}
+
+// One gateway that errs must not be able to end a fleet.
+TEST_CASE("fast start: a revocation takes the overlay down and deletes nothing") {
+    auto world = provisioned();
+    world.org.refuse_all = RefusalCode::Revoked;
+    CHECK(world.boot() == ExitStatus::Revoked);
+    CHECK(world.applied_from_memory);
+    CHECK(world.taken_down);
+    CHECK(!world.handed_off);
+    CHECK(world.stored_key);
+    CHECK(world.stored_state->revoked);
+    CHECK(!world.stored_state->bootstrap_set.empty());
+    // It asks again before it is in the overlay.
+    world.boot();
+    CHECK(!world.applied_from_memory);
+}
+
+// Interfaces without a hand-off would be nobody's.
+TEST_CASE("fast start: a boot that is refused leaves no overlay behind") {
+    auto world = provisioned();
+    world.org.refuse_all = RefusalCode::UnknownNode;
+    CHECK(world.boot() == ExitStatus::Refused);
+    CHECK(world.taken_down);
+    CHECK(!world.handed_off);
+}

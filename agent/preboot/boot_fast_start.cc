@@ -1,0 +1,132 @@
+// Operational at once: a node that has been in the overlay before needs no ceremony to be in it again.
+// As soon as a link works its interfaces come up from the signed set that it remembers
+// (core/bootstrap_set.h), while the gateway is looked for as always; the join's answer then corrects
+// them by difference. If the budget ends without an answer the overlay is handed on as it is.
+#include <algorithm>
+
+#include "core/bootstrap_set.h"
+#include "preboot/boot.h"
+
+namespace fortros {
+
+static std::unexpected<Error> no_trust(std::string why) {
+    return fail(ErrorCode::Untrusted, std::move(why));
+}
+
+// The set that this node may believe now. The state is in flash and anybody's: all that it says of
+// the set is checked by what the image has.
+Result<BootstrapSet> Boot::check_remembered_set() const {
+    const NodeState& state = *m_in.state;
+    if (!m_clock_trusted) return no_trust("the clock is not trusted");
+    const auto prefix = m_in.settings.prefix ? m_in.settings.prefix : state.prefix;
+    if (!prefix) return no_trust("the overlay's prefix is not known");
+    const Signer signer = TRY(m_verifier.verify(state.bootstrap_signer, m_now.wall));
+    auto set = TRY(
+        check_bootstrap_set(state.bootstrap_set, {signer}, *prefix, *m_public_key, m_now.wall));
+    if (set.serial < state.bootstrap_serial) return no_trust("a newer one was seen before");
+    if (set.policy_serial < state.document_serial)
+        return no_trust("the organisation's policy has changed since");
+    return set;
+}
+
+// Silent where there is nothing to start from; a set that is there and may not be used is told of.
+void Boot::fast_start() {
+    if (!m_in.settings.fast_start || !m_in.key || m_policy_lost || !m_in.state ||
+        !m_in.state->enrolled || m_in.state->revoked || m_in.state->bootstrap_set.empty() ||
+        !m_sources.has(Source::Cached))
+        return;
+    auto set = check_remembered_set();
+    if (!set)
+        return warn("no-fast-start", "the remembered bootstrap set is not used: " +
+                                         set.error().text());
+    const IpAddress address = overlay_address(set->prefix, *m_public_key);
+    OverlayOptions options{.listen_port = m_in.settings.listen_port, .mtu = m_in.settings.mtu};
+    if (!m_links.front().addresses.empty())
+        options.reached = m_links.front().addresses.front().address;
+    auto plan = make_overlay_plan(set->prefix, address, set->peers, options);
+    m_fast_start = FastStart{.set = std::move(*set), .address = address};
+    emit(ApplyOverlay{.plan = std::move(plan), .key = m_in.key->duplicate(), .remembered = true});
+}
+
+void Boot::fast_start_applied(Result<std::vector<InterfaceHandOff>> interfaces) {
+    if (!interfaces) {
+        warn("no-fast-start", interfaces.error().text());
+        m_fast_start.reset();
+        return emit(TakeDownOverlay{});
+    }
+    m_fast_start->interfaces = std::move(*interfaces);
+    m_fast_start->applied = true;
+    emit(Report{{.level = Level::Notice,
+                 .event = "fast-start",
+                 .message = "the overlay is up as " + m_fast_start->address.text() +
+                            " from what is remembered; looking for a gateway",
+                 .fields = {{"overlay_address", m_fast_start->address.text()},
+                            {"peers", static_cast<std::int64_t>(m_fast_start->set.peers.size())},
+                            {"ms", milliseconds_of(m_now.instant - m_started)}}}});
+    for (const auto& interface : m_fast_start->interfaces)
+        for (const auto& peer : interface.plan.peers)
+            emit(AwaitHandshake{interface.plan.name, peer.key,
+                                overlay_address(m_fast_start->set.prefix, peer.key)});
+}
+
+void Boot::fast_start_answered(const PublicKey& peer) {
+    auto& answered = m_fast_start->answered;
+    if (std::ranges::contains(answered, peer)) return;
+    answered.push_back(peer);
+    if (answered.size() > 1) return;
+    emit(Report{{.level = Level::Notice,
+                 .event = "fast-start-handshake",
+                 .message = "the tunnel works, " + to_text(m_now.instant - m_started) +
+                            " after the start",
+                 .fields = {{"peer", peer.base64()},
+                            {"ms", milliseconds_of(m_now.instant - m_started)}}}});
+}
+
+bool Boot::has_session_with(const PublicKey& gateway) const {
+    return m_fast_start && std::ranges::contains(m_fast_start->answered, gateway);
+}
+
+// The budget is over and no gateway has answered: what is up stays up.
+void Boot::hand_off_remembered() {
+    m_handshake_answered = !m_fast_start->answered.empty();
+    m_interfaces = m_fast_start->interfaces;
+    warn("not-joined", "no gateway has confirmed the overlay, which is the remembered one: " +
+                           m_cause_text);
+    m_phase = Phase::HandingOff;
+    m_phase_deadline.reset();
+    auto uplinks = m_links;
+    if (uplinks.size() > uplinks_limit) uplinks.resize(uplinks_limit);
+    HandOff hand_off{
+        .node = *m_public_key,
+        .overlay_address = m_fast_start->address,
+        .role = m_fast_start->set.role,
+        .hostname = m_in.settings.hostname,
+        .attestation = m_in.state->attestation,
+        .prefix = m_fast_start->set.prefix,
+        .domain = m_in.settings.domain,
+        .gateway_name = m_in.settings.gateway_name,
+        .signers = {m_in.state->bootstrap_signer},
+    };
+    hand_off.remembered = true;
+    hand_off.handshake_answered = m_handshake_answered;
+    hand_off.guard = m_in.settings.guard;
+    hand_off.interfaces = m_interfaces;
+    hand_off.peers = m_fast_start->set.peers;
+    hand_off.uplinks = std::move(uplinks);
+    hand_off.timeline = m_timeline;
+    emit(WriteHandOff{std::move(hand_off)});
+}
+
+// Rewritten only when it says something else or has grown old: flash wears.
+void Boot::remember_set(NodeState& state) const {
+    if (!m_joined->bootstrap) return;
+    std::optional<BootstrapSet> stored;
+    if (m_in.state && !m_in.state->bootstrap_set.empty())
+        if (auto set = check_remembered_set()) stored = std::move(*set);
+    if (!should_replace(stored, *m_joined->bootstrap, m_now.wall)) return;
+    state.bootstrap_set = m_joined->answer.bootstrap;
+    state.bootstrap_signer = m_joined->bootstrap_signer;
+    state.bootstrap_serial = m_joined->bootstrap->serial;
+}
+
+}  // namespace fortros
