@@ -31,7 +31,7 @@ WallTime wall_time_of(const mbedtls_x509_time& time) {
 }
 
 // What mbedTLS asks for (MBEDTLS_PLATFORM_GMTIME_R_ALT): the C library's gmtime_r() brings its time
-// zones and sscanf(), 120 KB, into a static program.
+// zones and sscanf(), 100 KB, into a static program.
 extern "C" tm* mbedtls_platform_gmtime_r(const mbedtls_time_t* time, tm* out) {
     using namespace std::chrono;
     const sys_seconds moment{seconds{*time}};
