@@ -27,6 +27,7 @@ import re
 import socket
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -46,7 +47,6 @@ ONE_RUN_LIMIT_S = 20
 ROUTER, NODE, GATEWAY_ADDRESS, RESOLVER = "192.0.2.1", "192.0.2.7", "203.0.113.5", "198.51.100.53"
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 POLLS_S = 1.0  # how often the script looks for the carrier
-AUTHENTICATED = r"\[\d/9\] authenticate: "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,6 @@ AGENT_SETTINGS = """\
 GatewayName={name}
 Domain={domain}
 CA={ca}
-Invite={invite}
 {known}
 [Discovery]
 Sources={sources}
@@ -137,7 +136,6 @@ class World:
         self.far.start("unbound", "-d", "-c", unbound, ready="start of service")
         dhcp_servers.dnsmasq(self.router, "lan0", f"option:router,{ROUTER}", f"option:dns-server,{RESOLVER}")
         self.far.start(GATEWAY, "serve", "--config", self.site.settings, ready="event=serving")
-        self.invite = net.file("invite", self.site.invite("--uses", "100000") + "\n")
         self.flags = self.router.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.captured = self.node.capture("eth0")
 
@@ -172,45 +170,34 @@ class World:
 
 # --- one run ---
 
-def boot_clock_offset():
-    """What turns CLOCK_BOOTTIME, by which the agent logs, into seconds since the epoch."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 def run_agent(world, setting, number):
-    """Seconds since the epoch of: the start, the link, the authenticated gateway."""
+    """What `fortros-preboot probe` reports, and when the carrier came, if that is where the time begins."""
     folder = world.net.folder / f"agent.{setting.name}.{number}"
     folder.mkdir()
     settings = folder / "preboot.conf"
     network = "Mode=auto" if setting.with_dhcp else f"Mode=static\nAddress={NODE}/24\nGateway={ROUTER}"
     settings.write_text(AGENT_SETTINGS.format(
-        name=world.name, domain=world.domain, ca=world.ca, invite=world.invite, sources=setting.sources,
+        name=world.name, domain=world.domain, ca=world.ca, sources=setting.sources,
         known=f"Gateways={GATEWAY_ADDRESS}" if setting.sources == "cached" else "", resolver=RESOLVER,
         network=network, state=folder / "state", limit=ONE_RUN_LIMIT_S), encoding="ascii")
     nothing = folder / "command-line"
     nothing.touch()
     world.reset(link_up=False, carrier=not setting.with_dhcp)
-    began = time.time()
-    agent = world.node.start(AGENT, "run", "--config", settings, "--run-directory", folder / "run",
-                             "--kernel-command-line", nothing)
-    if setting.with_dhcp:
-        world.node.until(lambda: "UP" in world.node.ip("link", "show", "eth0")[0]["flags"])
-        began = world.set_carrier(True)
-    agent.wait_for(AUTHENTICATED, ONE_RUN_LIMIT_S)
-    stages = {}
-    while "authenticate" not in stages:  # written a moment after it was said
-        stages = stages_in(folder / "run/events.jsonl")
-        assert time.time() < began + ONE_RUN_LIMIT_S, stages
-    agent.stop()
-    return began, stages["links"], stages["authenticate"]
-
-
-def stages_in(events_file):
-    """When each stage that the agent has told of so far ended, in seconds since the epoch."""
-    offset = boot_clock_offset()
-    whole = [line for line in events_file.read_text(encoding="ascii").splitlines(keepends=True) if line.endswith("\n")]
-    stages = [event for event in map(json.loads, whole) if event["event"] == "stage"]
-    return {stage["fields"]["stage"]: stage["t_ms"] / 1000 + offset for stage in stages}
+    command = world.node.command(AGENT, "probe", "--json", "--config", settings, "--kernel-command-line", nothing)
+    with subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as agent:
+        carrier = None
+        try:
+            if setting.with_dhcp:
+                world.node.until(lambda: "UP" in world.node.ip("link", "show", "eth0")[0]["flags"])
+                carrier = world.set_carrier(True)
+            out, said = agent.communicate(timeout=ONE_RUN_LIMIT_S)
+        finally:
+            agent.kill()
+    print(out, said)
+    report = json.loads(out)
+    assert report["winner"], f"{setting.name}: the agent did not come through: {out}{said}"
+    return report, carrier
 
 
 def run_script(world, setting, carrier_known):
@@ -242,12 +229,24 @@ POINTS = ("DHCP begins", "DHCP has answered", "the link is usable", "DNS is aske
           "TCP has answered", "TLS begins", "TLS has answered", "authenticated")
 
 
-def intervals(packets, began, linked, authenticated):
+class Timeline:
+    """What the agent has told, on the clock of the packets, in seconds since the epoch: its TCP attempt began when the
+    packet left."""
+
+    def __init__(self, report, carrier, packets):
+        # Of TCP only the connection that spoke TLS: the script's last one may still be closing.
+        ports = {p.source_port for p in packets if p.destination_port == 443 and p.payload}
+        self.packets = [p for p in packets if p.kind != "tls" or {p.source_port, p.destination_port} & ports]
+        began = next(p.seconds for p in self.packets if p.destination_port == 443)
+        zero = began - report["winner"]["began_us"] / 1e6
+        self.linked = zero + report["link_usable_us"] / 1e6
+        self.authenticated = zero + report["winner"]["ended_us"] / 1e6
+        self.start = self.linked if carrier is None else carrier
+
+
+def intervals(timeline):
     """The way from the start to the end, by what was on the wire: (what, seconds), in order."""
-    packets = [p for p in packets if began <= p.seconds <= authenticated]
-    # Of TCP only the connection that spoke TLS: the script's last one may still be closing.
-    ports = {p.source_port for p in packets if p.destination_port == 443 and p.payload}
-    packets = [p for p in packets if p.kind != "tls" or {p.source_port, p.destination_port} & ports]
+    packets = [p for p in timeline.packets if timeline.start <= p.seconds <= timeline.authenticated]
     out = [p for p in packets if p.source_port not in (53, 67, 443)]
     back = [p for p in packets if p.source_port in (53, 67, 443)]
 
@@ -258,9 +257,9 @@ def intervals(packets, began, linked, authenticated):
     def last(among, port):
         return next((p.seconds for p in reversed(among) if p.source_port == port and p.payload), None)
 
-    times = (first(out, 67), last(back, 67), linked, first(out, 53), last(back, 53), first(out, 443), first(back, 443),
-             first(out, 443, True), last(back, 443), authenticated)
-    found, before = [], began
+    times = (first(out, 67), last(back, 67), timeline.linked, first(out, 53), last(back, 53), first(out, 443), first(back, 443),
+             first(out, 443, True), last(back, 443), timeline.authenticated)
+    found, before = [], timeline.start
     for what, at in zip(POINTS, times):
         if at is not None and at >= before:
             found.append((what, at - before))
@@ -279,7 +278,7 @@ class Measured:
     """What is known of one setting so far, in seconds."""
 
     def __init__(self):
-        self.agent, self.script, self.script_told, self.from_start, self.parts = [], [], [], [], []
+        self.agent, self.script, self.script_told, self.parts = [], [], [], []
 
     def run(self, world, setting, number):
         if setting.with_dhcp:
@@ -287,22 +286,20 @@ class Measured:
             self.script_told.append(run_script(world, setting, carrier_known=True))
         else:
             self.script.append(run_script(world, setting, carrier_known=True))
-        world.captured.packets()
         before = len(world.captured.packets())
-        began, linked, authenticated = run_agent(world, setting, number)
-        start = began if setting.with_dhcp else linked
-        self.agent.append(authenticated - start)
-        self.from_start.append(authenticated - began)
+        report, carrier = run_agent(world, setting, number)
         packets = world.captured.packets()[before:]
+        timeline = Timeline(report, carrier, packets)
         for packet in packets:
-            print(f"{(packet.seconds - start) * 1000:9.2f} ms  {packet}")
-        self.parts.append(intervals(packets, start, linked, authenticated))
+            print(f"{(packet.seconds - timeline.start) * 1000:9.2f} ms  {packet}")
+        self.agent.append(timeline.authenticated - timeline.start)
+        self.parts.append(intervals(timeline))
 
     def report(self, setting):
         floor_ms = setting.round_trips * ROUND_TRIP_MS
         agent_ms = statistics.median(self.agent) * 1000
         found = {"title": setting.title, "floor_ms": floor_ms, "agent": summary(self.agent),
-                 "agent_from_its_start_or_the_carrier": summary(self.from_start), "script": summary(self.script),
+                 "script": summary(self.script),
                  "of_floor": round(agent_ms / floor_ms, 2), "aim_of_floor": setting.aim_floor,
                  "of_script": round(agent_ms / (statistics.median(self.script) * 1000), 2),
                  "aim_of_script": setting.aim_script, "parts_ms": {}}
