@@ -121,7 +121,7 @@ void Dhcp6Client::enter(State state, Instant now) {
 }
 
 // Sends what this state says, and sets the deadline by which it wants an answer.
-std::vector<Dhcp6Client::Action> Dhcp6Client::transmit(Instant now) {
+Dhcp6Client::Step Dhcp6Client::transmit(Instant now) {
     static constexpr Type types[] = {
         Type::InformationRequest,
         Type::InformationRequest,
@@ -131,7 +131,7 @@ std::vector<Dhcp6Client::Action> Dhcp6Client::transmit(Instant now) {
         Type::Renew,
         Type::Rebind,
     };
-    Send send{.payload = encode(compose(types[std::to_underlying(m_state)], now))};
+    Step step{.send = encode(compose(types[std::to_underlying(m_state)], now))};
     if (m_state == State::Renewing || m_state == State::Rebinding) {
         const Instant end = m_state == State::Renewing ? m_rebind_at : m_ends_at;
         m_deadline = std::min(
@@ -141,12 +141,10 @@ std::vector<Dhcp6Client::Action> Dhcp6Client::transmit(Instant now) {
     }
     ++m_tries;
     m_sent_at = now;
-    std::vector<Action> actions;
-    actions.emplace_back(std::move(send));
-    return actions;
+    return step;
 }
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::tick(Instant now) {
+Dhcp6Client::Step Dhcp6Client::tick(Instant now) {
     if (now < m_deadline) return {};
     switch (m_state) {
         case State::Informing:
@@ -168,22 +166,19 @@ std::vector<Dhcp6Client::Action> Dhcp6Client::tick(Instant now) {
     return transmit(now);
 }
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::decline(Instant now) {
+Dhcp6Client::Step Dhcp6Client::decline(Instant now) {
     const bool is_leased =
         m_state == State::Bound || m_state == State::Renewing || m_state == State::Rebinding;
     if (!is_leased) return {};
     enter(m_state, now);
+    m_complaint = m_lease->address->text() + " is another host's already";
     // Once: a server that does not hear it finds out by itself, or gives the same and hears it then.
-    std::vector<Action> actions;
-    actions.emplace_back(Send{.payload = encode(compose(Type::Decline, now))});
-    Lost lost{.lease = *std::exchange(m_lease, std::nullopt), .why = {}};
-    lost.why = Error{.code = ErrorCode::Conflict,
-                     .what = lost.lease.address->text() + " is another host's already"};
-    m_complaint = lost.why.text();
+    Step step{.lost = Error{.code = ErrorCode::Conflict, .what = m_complaint},
+              .send = encode(compose(Type::Decline, now))};
+    m_lease.reset();
     m_wanted.reset();
-    actions.emplace_back(std::move(lost));
     begin_anew(now);
-    return actions;
+    return step;
 }
 
 // It offers and takes back by turns: do not go round as fast as it answers.
@@ -194,13 +189,13 @@ void Dhcp6Client::begin_anew(Instant now) {
 
 // --- what is received ---------------------------------------------------------------------------
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::received(ByteView payload, Instant now) {
+Dhcp6Client::Step Dhcp6Client::received(ByteView payload, Instant now) {
     const auto message = decode_dhcp6(payload);
     if (!message || message->transaction != m_transaction || m_tries == 0) return {};
     const Bytes* client = message->option(dhcp6_option::client_id);
     if (!client || *client != m_duid) return {};
     if (message->type == Type::Advertise)
-        return m_state == State::Soliciting ? advertised(*message, now) : Actions{};
+        return m_state == State::Soliciting ? advertised(*message, now) : Step{};
     if (message->type != Type::Reply) return {};
     return m_state == State::Informing ? informed(*message, now) : replied(*message, now);
 }
@@ -212,7 +207,7 @@ Dhcp6Lease Dhcp6Client::signed_by_us(Dhcp6Lease lease) const {
     return lease;
 }
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::informed(const Dhcp6Message& message, Instant now) {
+Dhcp6Client::Step Dhcp6Client::informed(const Dhcp6Message& message, Instant now) {
     auto lease = information_of(message);
     if (!lease) {
         m_complaint = "a DHCPv6 answer cannot be used: " + lease.error().text();
@@ -223,10 +218,10 @@ std::vector<Dhcp6Client::Action> Dhcp6Client::informed(const Dhcp6Message& messa
     enter(State::Informed, now);
     m_deadline =
         m_lease->refresh_after >= endless_lease ? Instant::max() : now + m_lease->refresh_after;
-    return {Bound{*m_lease}};
+    return {.bound = true};
 }
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::advertised(const Dhcp6Message& message, Instant now) {
+Dhcp6Client::Step Dhcp6Client::advertised(const Dhcp6Message& message, Instant now) {
     auto offer = lease_of(message, m_iaid);
     if (offer) {
         m_offer = *std::move(offer);
@@ -239,10 +234,10 @@ std::vector<Dhcp6Client::Action> Dhcp6Client::advertised(const Dhcp6Message& mes
     if (!information || information->resolvers.empty()) return {};
     if (m_lease && m_lease->resolvers == information->resolvers) return {};
     m_lease = signed_by_us(*std::move(information));
-    return {Bound{*m_lease}};
+    return {.bound = true};
 }
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::replied(const Dhcp6Message& message, Instant now) {
+Dhcp6Client::Step Dhcp6Client::replied(const Dhcp6Message& message, Instant now) {
     const Bytes* server = message.option(dhcp6_option::server_id);
     if (!server) return {};
     // RFC 8415 section 18.2.1: without the option it does not answer a SOLICIT.
@@ -254,39 +249,38 @@ std::vector<Dhcp6Client::Action> Dhcp6Client::replied(const Dhcp6Message& messag
     return bind(signed_by_us(*std::move(lease)), now);
 }
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::refused(Error error, Instant now) {
+Dhcp6Client::Step Dhcp6Client::refused(Error error, Instant now) {
     const bool is_no = error.code == ErrorCode::Refused;
     const bool has_address = m_state == State::Renewing || m_state == State::Rebinding;
     const std::string why = "a DHCPv6 server refused: " + error.text();
-    if (has_address) return is_no ? lose(ErrorCode::Refused, why, now) : Actions{};
+    if (has_address) return is_no ? lose(ErrorCode::Refused, why, now) : Step{};
     m_complaint = why;
     if (m_state == State::Soliciting) return {};
     begin_anew(now);
     return {};
 }
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::bind(Dhcp6Lease lease, Instant now) {
+Dhcp6Client::Step Dhcp6Client::bind(Dhcp6Lease lease, Instant now) {
     const bool endless = lease.preferred == endless_lease;
     m_renew_at = endless ? Instant::max() : m_sent_at + lease.renew_after;
     m_rebind_at = endless ? Instant::max() : m_sent_at + lease.rebind_after;
     m_ends_at = endless ? Instant::max() : m_sent_at + lease.lifetime;
-    m_lease = lease;
+    m_lease = std::move(lease);
     m_complaint.clear();
     m_refusals = 0;
     enter(State::Bound, now);
     m_deadline = m_renew_at;
-    return {Bound{std::move(lease)}};
+    return {.bound = true};
 }
 
-std::vector<Dhcp6Client::Action> Dhcp6Client::lose(ErrorCode code, std::string why, Instant now) {
-    Lost lost{.lease = *std::exchange(m_lease, std::nullopt),
-              .why = Error{.code = code, .what = std::move(why)}};
-    m_wanted = code == ErrorCode::Refused ? std::nullopt : lost.lease.address;
-    m_complaint = lost.why.text();
-    std::vector<Action> actions{std::move(lost)};
+Dhcp6Client::Step Dhcp6Client::lose(ErrorCode code, std::string why, Instant now) {
+    m_wanted = code == ErrorCode::Refused ? std::nullopt : m_lease->address;
+    m_lease.reset();
+    m_complaint = why;
     enter(State::Soliciting, now);
-    for (Action& action : transmit(now)) actions.push_back(std::move(action));
-    return actions;
+    Step step = transmit(now);
+    step.lost = Error{.code = code, .what = std::move(why)};
+    return step;
 }
 
 }  // namespace fortros

@@ -16,8 +16,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/random.h"
@@ -34,17 +32,13 @@ enum class Dhcp6Wish : std::uint8_t { Nothing, Information, Address };
 
 class Dhcp6Client {
 public:
-    struct Send {  // to all servers of the link
-        Bytes payload;
+    // What is to be done now, in this order. Nothing of it: nothing.
+    struct Step {
+        std::optional<Error> lost{};  // the lease ended or was taken back: remove its address
+        bool bound = false;           // lease() is there, or lasts longer, or is another
+        Bytes send{};                 // a payload, to all servers of the link
+        bool empty() const { return !lost && !bound && send.empty(); }
     };
-    struct Bound {  // something is known, or known for longer, or something else
-        Dhcp6Lease lease;
-    };
-    struct Lost {  // the lease ended or was taken back: remove the address
-        Dhcp6Lease lease;
-        Error why;
-    };
-    using Action = std::variant<Send, Bound, Lost>;
 
     // The DUID is DUID-LL of the MAC and the IAID its last four bytes, as networkd's
     // DUIDType=link-layer and NetworkManager's ipv6.dhcp-iaid=mac have them: they need no memory,
@@ -55,12 +49,12 @@ public:
     // for the same address again. The wish is not Nothing.
     void start(Dhcp6Wish wish, Instant now);
     // A payload from anybody; what does not concern this client is ignored.
-    std::vector<Action> received(ByteView payload, Instant now);
+    Step received(ByteView payload, Instant now);
     // To be called at the deadline; does nothing before.
-    std::vector<Action> tick(Instant now);
+    Step tick(Instant now);
     // The address that was given is another host's already (RFC 8415 section 18.2.8): gives it back,
     // and asks for another. Nothing without a leased address.
-    std::vector<Action> decline(Instant now);
+    Step decline(Instant now);
     Instant deadline() const { return m_deadline; }
 
     const std::optional<Dhcp6Lease>& lease() const { return m_lease; }
@@ -70,19 +64,18 @@ public:
 
 private:
     enum class State { Informing, Informed, Soliciting, Requesting, Bound, Renewing, Rebinding };
-    using Actions = std::vector<Action>;
 
     void enter(State state, Instant now);
-    Actions transmit(Instant now);
+    Step transmit(Instant now);
     Dhcp6Message compose(Dhcp6Message::Type type, Instant now) const;
     Bytes association() const;
-    Actions informed(const Dhcp6Message& message, Instant now);
-    Actions advertised(const Dhcp6Message& message, Instant now);
-    Actions replied(const Dhcp6Message& message, Instant now);
-    Actions refused(Error error, Instant now);
+    Step informed(const Dhcp6Message& message, Instant now);
+    Step advertised(const Dhcp6Message& message, Instant now);
+    Step replied(const Dhcp6Message& message, Instant now);
+    Step refused(Error error, Instant now);
     void begin_anew(Instant now);
-    Actions bind(Dhcp6Lease lease, Instant now);
-    Actions lose(ErrorCode code, std::string why, Instant now);
+    Step bind(Dhcp6Lease lease, Instant now);
+    Step lose(ErrorCode code, std::string why, Instant now);
     Duration jittered(Duration delay);
     Dhcp6Lease signed_by_us(Dhcp6Lease lease) const;
 

@@ -16,6 +16,7 @@
 #include "core/messages.h"
 #include "core/overlay_plan.h"
 #include "core/settings.h"
+#include "core/shared.h"
 
 namespace fortros {
 
@@ -40,8 +41,8 @@ struct UplinkHandOff {
     std::vector<IpAddress> gateways{};
     std::vector<IpAddress> resolvers{};
     // All that the real root's client needs to renew or release what was leased; absent: nothing was.
-    std::optional<DhcpLease> dhcp{};
-    std::optional<Dhcp6Lease> dhcp6{};
+    Shared<DhcpLease> dhcp{};
+    Shared<Dhcp6Lease> dhcp6{};
     bool operator==(const UplinkHandOff&) const = default;
 };
 

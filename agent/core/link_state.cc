@@ -43,12 +43,12 @@ LinkReport report_of(const LinkState& link, const LinkKnowledge& knowledge) {
     };
     if (knowledge.lease) {
         report.dhcp = *knowledge.lease;
-        add(report.dhcp->resolvers);
+        add(knowledge.lease->resolvers);
     }
     add(knowledge.resolvers);
     if (knowledge.lease6) {
         report.dhcp6 = *knowledge.lease6;
-        add(report.dhcp6->resolvers);
+        add(knowledge.lease6->resolvers);
     }
     return report;
 }

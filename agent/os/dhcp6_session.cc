@@ -31,26 +31,19 @@ std::string Dhcp6Session::problem() const {
     return m_socket ? m_client.problem() : std::string();
 }
 
-void Dhcp6Session::perform(const std::vector<Dhcp6Client::Action>& actions) {
-    for (const auto& action : actions) {
-        const auto* message = std::get_if<Dhcp6Client::Send>(&action);
-        if (!message) continue;
+void Dhcp6Session::perform(const Dhcp6Client::Step& step) {
+    if (!step.send.empty()) {
         // A message that could not be sent is one that was lost: the client will send it again.
-        const Status sent = m_socket->send(message->payload);
+        const Status sent = m_socket->send(step.send);
         m_trouble = sent ? std::string() : sent.error().text();
     }
     const Instant deadline = m_client.deadline();
     m_timer = deadline == Instant::max()
                   ? Loop::Timer{}
                   : m_loop.at(deadline, [this] { perform(m_client.tick(monotonic_now())); });
-    if (actions.empty()) return;  // a stranger's packet, most often
-    for (const auto& action : actions) {
-        if (const auto* bound = std::get_if<Dhcp6Client::Bound>(&action)) {
-            m_events.bound(bound->lease);
-        } else if (const auto* lost = std::get_if<Dhcp6Client::Lost>(&action)) {
-            m_events.lost(lost->lease, lost->why);
-        }
-    }
+    if (step.empty()) return;  // a stranger's packet, most often
+    if (step.lost) m_events.lost(*step.lost);
+    if (step.bound) m_events.bound(*m_client.lease());
     m_events.progressed();
 }
 

@@ -16,7 +16,7 @@ namespace fortros {
 
 struct Dhcp6SessionEvents {
     std::function<void(const Dhcp6Lease& lease)> bound;
-    std::function<void(const Dhcp6Lease& lease, const Error& why)> lost;
+    std::function<void(const Error& why)> lost;
     // After each step, the above included: problem() may be another now.
     std::function<void()> progressed;
 };
@@ -46,7 +46,7 @@ public:
     std::string problem() const;
 
 private:
-    void perform(const std::vector<Dhcp6Client::Action>& actions);
+    void perform(const Dhcp6Client::Step& step);
 
     Loop& m_loop;
     unsigned m_ifindex;

@@ -39,7 +39,7 @@ Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::
                        configure(m_configured6, configuration_of(lease, m_metric));
                    },
                .lost =
-                   [this](const Dhcp6Lease&, const Error& why) {
+                   [this](const Error& why) {
                        note(Level::Warning, why.text());
                        configure(m_configured6, {.by = ConfiguredBy::Dhcp, .metric = m_metric});
                    },

@@ -1,6 +1,5 @@
 // Whatever comes to port 546: decoded, judged as a lease, and given to a client in every state.
 #include <algorithm>
-#include <variant>
 
 #include "base/result.h"
 #include "core/dhcp6_client.h"
@@ -31,9 +30,9 @@ static void check_message(ByteView data) {
 
 // The input's transaction number, client and server are made to fit, or the client would ignore
 // nearly all.
-static Bytes addressed_to(const Dhcp6Client::Send& send, ByteView data) {
+static Bytes addressed_to(ByteView sent, ByteView data) {
     auto reply = decode_dhcp6(data);
-    const auto request = decode_dhcp6(send.payload);
+    const auto request = decode_dhcp6(sent);
     if (!reply || !request) return {};
     reply->transaction = request->transaction;
     const auto put = [&](std::uint16_t code) {
@@ -53,17 +52,14 @@ static void run_client(Dhcp6Wish wish, ByteView data) {
     Dhcp6Client client{mac, random};
     Instant now{};
     client.start(wish, now);
-    std::vector<Dhcp6Client::Action> actions;
+    Dhcp6Client::Step done;
     for (int step = 0; step < 12; ++step) {
-        Bytes reply;
-        for (const auto& action : actions)
-            if (const auto* send = std::get_if<Dhcp6Client::Send>(&action))
-                reply = addressed_to(*send, data);
-        actions = client.received(reply, now);
-        if (actions.empty() && client.deadline() != Instant::max()) {
+        const Bytes reply = done.send.empty() ? Bytes{} : addressed_to(done.send, data);
+        done = client.received(reply, now);
+        if (done.empty() && client.deadline() != Instant::max()) {
             ASSERT(step == 0 || client.deadline() > now);
             now = client.deadline();
-            actions = client.tick(now);
+            done = client.tick(now);
         }
         client.problem();
     }

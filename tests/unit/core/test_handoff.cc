@@ -59,7 +59,7 @@ TEST_CASE("a hand-off carries leases whole") {
     UplinkHandOff& uplink = hand_off.uplinks[0];
     const auto address = [](std::string_view text) { return *IpAddress::parse(text); };
     uplink.vlan = VlanSetting{.name = uplink.name, .parent = "eth0", .id = 7};
-    uplink.dhcp = DhcpLease{
+    DhcpLease lease{
         .address = *IpNetwork::parse("192.0.2.77/24"),
         .broadcast = address("192.0.2.255"),
         .routes = {{*IpNetwork::parse("0.0.0.0/0"), address("192.0.2.1")},
@@ -74,7 +74,7 @@ TEST_CASE("a hand-off carries leases whole") {
         .client_id = {1, 2, 3, 4, 5, 6, 7},
         .acquired = Instant{} + 12345ms,
     };
-    uplink.dhcp6 = Dhcp6Lease{
+    Dhcp6Lease lease6{
         .address = address("2001:db8::77"),
         .preferred = std::chrono::seconds{400},
         .lifetime = std::chrono::seconds{600},
@@ -88,13 +88,17 @@ TEST_CASE("a hand-off carries leases whole") {
         .iaid = 0xfffffffe,
         .acquired = Instant{} + 54321ms,
     };
+    uplink.dhcp = lease;
+    uplink.dhcp6 = lease6;
     const auto read = parse_hand_off(to_json_text(hand_off));
     REQUIRE_MESSAGE(read, (read ? "" : read.error().text()));
     CHECK(read->uplinks == hand_off.uplinks);
 
-    uplink.dhcp->broadcast.reset();
-    uplink.dhcp->mtu.reset();
-    uplink.dhcp6->address.reset();
+    lease.broadcast.reset();
+    lease.mtu.reset();
+    lease6.address.reset();
+    uplink.dhcp = lease;
+    uplink.dhcp6 = lease6;
     const auto less = parse_hand_off(to_json_text(hand_off));
     REQUIRE(less);
     CHECK(less->uplinks == hand_off.uplinks);

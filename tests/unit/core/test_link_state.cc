@@ -95,7 +95,8 @@ TEST_CASE("a report holds what lease, routers and kernel know") {
     CHECK(report.gateways == link.gateways);
     CHECK(report.resolvers ==
           std::vector{address("192.0.2.53"), address("2001:db8::53"), address("fe80::53")});
-    CHECK(report.dhcp == lease);
+    REQUIRE(report.dhcp);
+    CHECK(*report.dhcp == lease);
     CHECK_FALSE(report.dhcp6.has_value());
     CHECK_FALSE(report_of(link, {}).dhcp.has_value());
     const Dhcp6Lease lease6{.resolvers = {address("2001:db8::54"), address("192.0.2.53")}};
@@ -103,5 +104,6 @@ TEST_CASE("a report holds what lease, routers and kernel know") {
         link, {.lease = &lease, .lease6 = &lease6, .resolvers = {address("2001:db8::53")}});
     CHECK(both.resolvers ==
           std::vector{address("192.0.2.53"), address("2001:db8::53"), address("2001:db8::54")});
-    CHECK(both.dhcp6 == lease6);
+    REQUIRE(both.dhcp6);
+    CHECK(*both.dhcp6 == lease6);
 }
