@@ -59,7 +59,8 @@ void Boot::on(Tick) {
         if (m_phase == Phase::Links)
             return finish(ExitStatus::NoLink, "no link came up: " + m_link_trouble);
         if (m_phase == Phase::Handshaking) return hand_off();
-        if (m_fast_start && m_fast_start->applied && !m_joined) return hand_off_remembered();
+        if (m_fast_start && !m_fast_start->answered.empty() && !m_joined)
+            return hand_off_remembered();
         return finish(m_cause, m_cause_text);
     }
     if (m_phase == Phase::Discovering && m_discovery) perform(m_discovery->tick(m_now.instant));

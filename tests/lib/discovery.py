@@ -118,12 +118,32 @@ class World:
             "--no-hosts", "--bind-interfaces", f"--listen-address={address}", "--user=root", "--pid-file=",
             "--local=/example.org/", *records, *options, ready="started")
 
+    def portal(self, address):
+        """What answers in a hotel: HTTPS with a sound certificate of somebody else."""
+        self.address(address)
+        site = rogue_org().gateway(self.net.folder / "portal")
+        rogue_org().forge(site, dns=["portal.example.net"], uris=[])
+        return self.router.start("openssl", "s_server", "-accept", f"{address}:443", "-www", "-cert", site.certificate,
+                                 "-key", site.key, ready="ACCEPT")
+
     def settings(self, *lines, network=STATIC, gateways=()):
         folder = self.net.folder
         text = "\n".join(["[Organisation]", f"GatewayName={NAME}", f"CA={honest_org().ca}",
-                          f"Gateways={' '.join(gateways)}", "[Node]", f"KeyStore=file:{folder}/key",
+                          f"Gateways={' '.join(gateways)}", f"Invite={folder}/invite", "[Node]", f"KeyStore=file:{folder}/key",
                           f"StateStore=file:{folder}/state", "[Network]", *network, "LinkTimeout=20s", *lines])
         return self.net.file("preboot.conf", text + "\n")
+
+    def boot(self, *lines, invite="an-invite-that-nobody-gave", **settings):
+        """Starts a whole boot. It can't end well: the machine that runs this has no WireGuard."""
+        self.net.file("invite", invite)
+        path = self.settings("[Discovery]", *lines, **settings)
+        return self.node.start(PREBOOT, "run", "--config", path, "--kernel-command-line", self.net.file("cmdline", ""),
+                               "--run-directory", self.net.folder / "run")
+
+    def events(self):
+        """What the boot has noted."""
+        lines = (self.net.folder / "run/events.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
     def probe(self, *lines, wrapper=(), **settings):
         """The report of one probe. `lines` are of [Discovery] unless they say otherwise."""

@@ -3,6 +3,7 @@ what is reported of the rest, and what is never sent. Times are compared with ea
 """
 
 import hashlib
+import sqlite3
 
 from lib import dhcp_servers
 from lib.discovery import BOTH, STATIC, STATIC6, World, is_v6, rogue_org
@@ -12,7 +13,7 @@ G1, G2, G3 = "203.0.113.5", "203.0.113.6", "203.0.113.7"
 DEAD = "203.0.113.66"  # in the black hole
 PUBLIC, DHCP = "9.9.9.9", "192.0.2.53"
 RACE = ("PublicResolvers=" + PUBLIC,)
-NO_LINK, UNTRUSTED, POLICY_LOST = 6, 8, 16
+NO_LINK, NO_GATEWAY, UNTRUSTED, POLICY_LOST = 6, 7, 8, 16
 KEY = b"FORTKEY\x01" + bytes([64]) * 32
 KEY_RECORD = KEY + hashlib.sha256(KEY).digest()[:8]
 
@@ -190,6 +191,58 @@ def test_three_gateways_of_which_one_is_dead_and_one_is_somebody_elses():
         report = world.probe(*RACE, "Sources=public-dns")
         assert report.winner == ("public-dns", endpoint(G3))
         assert report.error(endpoint(G1))[0] == "untrusted"
+
+
+def test_a_captive_portal():
+    """In a hotel every address answers with a certificate that is sound, and somebody else's."""
+    with World() as world:
+        world.portal(G1)
+        world.gateway(G2)
+        world.resolver(PUBLIC, G1)
+        world.resolver(DHCP, G2)
+        report = world.probe(*RACE, "Sources=public-dns dhcp-dns", network=with_dns(DHCP))
+        assert report.winner == ("dhcp-dns", endpoint(G2))
+        assert report.error(endpoint(G1))[0] == "untrusted"
+
+
+# --- whole boots, as far as enrolment --------------------------------------------------------------
+
+ENROLLED = r"\[6/9\] enrol: "
+
+
+def test_one_gateway_is_dead_one_is_busy_and_one_is_good():
+    """A gateway that says "come back later" would keep a node from one that could serve it now."""
+    with World() as world:
+        busy, good = world.gateway(G1), world.gateway(G2)
+        invite = good.invite()
+        lock = sqlite3.connect(busy.home / "state/gateway.db", isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        boot = world.boot("Sources=cached", "Race=no", "AttemptTimeout=20s", invite=invite, gateways=[DEAD, G1, G2])
+        boot.wait_for("the gateway cannot serve this now")
+        boot.wait_for(ENROLLED)
+        lock.close()
+
+
+def test_a_resolver_that_comes_back():
+    """A node that was started before its network would stay out until somebody restarts it."""
+    with World() as world:
+        site = world.gateway(G1)
+        boot = world.boot(*RACE, "Sources=public-dns", "LookupTimeout=300ms", "[Failure]", "RetryMax=1s",
+                          invite=site.invite())
+        boot.wait_for("trying again in")
+        world.resolver(PUBLIC, G1)
+        boot.wait_for(ENROLLED)
+
+
+def test_the_budget_holds_when_everything_is_dead():
+    """A node that waits for ever can't be rebooted, held or looked after by its init."""
+    with World() as world:
+        boot = world.boot(*RACE, "AttemptTimeout=1s", "LookupTimeout=1s", "[Failure]", "TotalTimeout=10s",
+                          gateways=[DEAD])
+        assert boot.process.wait(60) == NO_GATEWAY
+        last = [event for event in world.events() if event["event"] == "finished"][-1]
+        assert 10_000 <= last["fields"]["ms"] <= 11_000, last
+        assert last["fields"]["cause"] == "no-gateway"
 
 
 # --- opsec -----------------------------------------------------------------------------------------
