@@ -1,42 +1,47 @@
 #include "os/resolver_order.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "core/discovery.h"
 
 namespace fortros {
 
-// RFC 2782, "Weight": each next one is drawn with a chance in proportion to its weight; those of
-// weight 0 stand first, so that they have a very small chance beside others.
-static void order_by_weight(std::span<Service> rest, Random& random) {
-    std::ranges::stable_partition(rest, [](const Service& service) { return service.weight == 0; });
-    for (; rest.size() > 1; rest = rest.subspan(1)) {
-        const auto sum = std::accumulate(
-            rest.begin(), rest.end(), std::uint64_t{0},
-            [](std::uint64_t so_far, const Service& s) { return so_far + s.weight; });
-        std::uint64_t draw = random.below(sum + 1);
-        auto chosen = rest.begin();
-        for (; chosen->weight < draw; ++chosen) draw -= chosen->weight;
-        std::rotate(rest.begin(), chosen, chosen + 1);
+// RFC 2782, "Weight": of those of the lowest priority each has a chance in proportion to its weight;
+// those of weight 0 stand first, so that they have a very small one beside others.
+static auto next_of(const std::vector<Service>& left, Random& random) {
+    const std::uint16_t priority = std::ranges::min_element(left, {}, &Service::priority)->priority;
+    const auto has_priority = [&](const Service& s) { return s.priority == priority; };
+    std::uint64_t sum = 0;
+    for (const auto& service : left)
+        if (has_priority(service)) sum += service.weight;
+    std::uint64_t draw = random.below(sum + 1);
+    if (draw == 0) {
+        const auto without = std::ranges::find_if(
+            left, [&](const Service& s) { return has_priority(s) && s.weight == 0; });
+        if (without != left.end()) return without;
     }
+    return std::ranges::find_if(left, [&](const Service& s) {
+        if (!has_priority(s)) return false;
+        if (s.weight >= draw) return true;
+        draw -= s.weight;
+        return false;
+    });
+}
+
+std::vector<Service> in_order(std::vector<Service> services, Random& random) {
+    std::vector<Service> out;
+    while (!services.empty() && out.size() < services_limit) {
+        const auto next = next_of(services, random);
+        out.push_back(*next);
+        services.erase(next);
+    }
+    return out;
 }
 
 // The end of those that have the first one's priority.
 static auto end_of_priority(auto first, auto end) {
     return std::find_if(first, end,
                         [&](const Service& s) { return s.priority != first->priority; });
-}
-
-std::vector<Service> in_order(std::vector<Service> services, Random& random) {
-    std::ranges::stable_sort(services, {}, &Service::priority);
-    for (auto first = services.begin(); first != services.end();) {
-        const auto end = end_of_priority(first, services.end());
-        order_by_weight({first, end}, random);
-        first = end;
-    }
-    if (services.size() > services_limit) services.resize(services_limit);
-    return services;
 }
 
 // Endpoints of one priority.

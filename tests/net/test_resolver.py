@@ -485,6 +485,9 @@ def test_no_such_service():
         with dns.Server("127.0.0.2", by_name({NAME: (V4, V6), "gw1.example.org": ("198.51.100.66",),
                                               SERVICE: services(record)})):
             assert endpoints("127.0.0.2") == OWN, record
+    with dns.Server("127.0.0.2", by_name({NAME: (V4, V6)})):
+        answer = look_up("127.0.0.2", options=("--service", "no..name"))
+        assert answer["endpoints"] == OWN, answer
 
 
 def test_services_refused():
@@ -513,6 +516,14 @@ def test_slow_targets():
     with dns.Server("127.0.0.2", slow):
         answer = look_up("127.0.0.2", options=("--service", SERVICE))
         assert answer["endpoints"] == ["192.0.2.10:8443", *OWN] and answer["took_ms"] < ALL_TRIES_MS, answer
+
+
+def test_services_beside_a_silent_family():
+    """A resolver that drops AAAA questions would cost the services: nobody would ask for their addresses in time."""
+    with dns.Server("127.0.0.2", by_name({
+            (NAME, dns.A): (V4,), (NAME, dns.AAAA): lambda question: [], SERVICE: services((0, 0, 8443, "gw1.example.org")),
+            ("gw1.example.org", dns.A): ("192.0.2.10",), ("gw1.example.org", dns.AAAA): lambda question: []})):
+        assert endpoints("127.0.0.2") == ["192.0.2.10:8443", f"{V4}:443"]
 
 
 def test_many_services():
