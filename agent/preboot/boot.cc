@@ -40,8 +40,13 @@ std::vector<BootAction> Boot::step(BootEvent event, Now now) {
     return std::move(m_actions);
 }
 
+// What is done on the node itself ends by itself, and is not given up half-way.
+bool Boot::is_finishing() const {
+    return m_phase == Phase::Remembering || m_phase == Phase::HandingOff || m_phase == Phase::Done;
+}
+
 std::optional<Instant> Boot::deadline() const {
-    if (m_phase == Phase::Done) return std::nullopt;
+    if (is_finishing()) return std::nullopt;
     Instant next = budget_end();
     if (m_phase_deadline) next = std::min(next, *m_phase_deadline);
     if (m_phase == Phase::Discovering && m_discovery && m_discovery->deadline())
@@ -55,6 +60,7 @@ Instant Boot::budget_end() const {
 }
 
 void Boot::on(Tick) {
+    if (is_finishing()) return;
     if (m_now.instant >= budget_end()) {
         if (m_phase == Phase::Links)
             return finish(ExitStatus::NoLink, "no link came up: " + m_link_trouble);

@@ -142,6 +142,7 @@ private:
     // boot.cc: stages 7 to 9
     void hand_off();
     Instant budget_end() const;
+    bool is_finishing() const;
     void finish(ExitStatus status, std::string why);
     NodeState state_to_remember() const;
     const IpAddress& own_address() const;

@@ -22,8 +22,8 @@ Result<BootstrapSet> Boot::check_remembered_set() const {
     const auto prefix = m_in.settings.prefix ? m_in.settings.prefix : state.prefix;
     if (!prefix) return no_trust("the overlay's prefix is not known");
     const Signer signer = TRY(m_verifier.verify(state.bootstrap_signer, m_now.wall));
-    auto set = TRY(
-        check_bootstrap_set(state.bootstrap_set, {signer}, *prefix, *m_public_key, m_now.wall));
+    auto set =
+        TRY(check_bootstrap_set(state.bootstrap_set, {signer}, *prefix, *m_public_key, m_now.wall));
     if (set.serial < state.bootstrap_serial) return no_trust("a newer one was seen before");
     if (set.policy_serial < state.document_serial)
         return no_trust("the organisation's policy has changed since");
@@ -38,8 +38,8 @@ void Boot::fast_start() {
         return;
     auto set = check_remembered_set();
     if (!set)
-        return warn("no-fast-start", "the remembered bootstrap set is not used: " +
-                                         set.error().text());
+        return warn("no-fast-start",
+                    "the remembered bootstrap set is not used: " + set.error().text());
     const IpAddress address = overlay_address(set->prefix, *m_public_key);
     OverlayOptions options{.listen_port = m_in.settings.listen_port, .mtu = m_in.settings.mtu};
     if (!m_links.front().addresses.empty())
@@ -75,12 +75,11 @@ void Boot::fast_start_answered(const PublicKey& peer) {
     if (std::ranges::contains(answered, peer)) return;
     answered.push_back(peer);
     if (answered.size() > 1) return;
-    emit(Report{{.level = Level::Notice,
-                 .event = "fast-start-handshake",
-                 .message = "the tunnel works, " + to_text(m_now.instant - m_started) +
-                            " after the start",
-                 .fields = {{"peer", peer.base64()},
-                            {"ms", milliseconds_of(m_now.instant - m_started)}}}});
+    emit(Report{
+        {.level = Level::Notice,
+         .event = "fast-start-handshake",
+         .message = "the tunnel works, " + to_text(m_now.instant - m_started) + " after the start",
+         .fields = {{"peer", peer.base64()}, {"ms", milliseconds_of(m_now.instant - m_started)}}}});
 }
 
 bool Boot::has_session_with(const PublicKey& gateway) const {
@@ -91,8 +90,8 @@ bool Boot::has_session_with(const PublicKey& gateway) const {
 void Boot::hand_off_remembered() {
     m_handshake_answered = true;
     m_interfaces = m_fast_start->interfaces;
-    warn("not-joined", "no gateway has confirmed the overlay, which is the remembered one: " +
-                           m_cause_text);
+    warn("not-joined",
+         "no gateway has confirmed the overlay, which is the remembered one: " + m_cause_text);
     m_phase = Phase::HandingOff;
     m_phase_deadline.reset();
     auto uplinks = m_links;

@@ -143,7 +143,7 @@ public:
 
     virtual std::vector<BootAction> start(Now now) = 0;
     virtual std::vector<BootAction> step(BootEvent event, Now now) = 0;
-    // When Tick is due; nothing after Finish.
+    // When Tick is due; nothing while only something on the node itself is waited for.
     virtual std::optional<Instant> deadline() const = 0;
 };
 

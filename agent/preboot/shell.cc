@@ -66,8 +66,8 @@ void Shell::post(BootEvent event) {
         perform_all(m_machine.step(std::move(next), now()));
     }
     m_busy = false;
-    if (const auto deadline = m_machine.deadline(); deadline && !m_finished)
-        m_deadline = m_parts.loop.at(*deadline, [this] { post(Tick{}); });
+    const auto deadline = m_finished ? std::nullopt : m_machine.deadline();
+    m_deadline = deadline ? m_parts.loop.at(*deadline, [this] { post(Tick{}); }) : Loop::Timer{};
 }
 
 void Shell::perform_all(std::vector<BootAction> actions) {

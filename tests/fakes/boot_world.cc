@@ -36,7 +36,8 @@ void BootWorld::after(Duration delay, std::function<BootEvent()> event,
 
 ExitStatus BootWorld::boot() {
     log.clear(), sources_asked.clear(), connected.clear(), order.clear();
-    applied.reset(), applied_from_memory.reset(), renewed.reset(), handed_off.reset(), clock_set.reset(), m_finished.reset();
+    applied.reset(), applied_from_memory.reset(), renewed.reset(), handed_off.reset(),
+        clock_set.reset(), m_finished.reset();
     taken_down = false;
     m_queue.clear();
     m_connections.clear();
@@ -55,9 +56,9 @@ ExitStatus BootWorld::boot() {
     for (unsigned steps = 0; !m_finished; ++steps) {
         ASSERT(steps < steps_limit);
         const auto deadline = boot.deadline();
-        ASSERT(deadline.has_value());
+        ASSERT(deadline.has_value() || !m_queue.empty());
         BootEvent event = Tick{};
-        Instant next = *deadline;
+        Instant next = deadline.value_or(Instant::max());
         if (!m_queue.empty() && m_queue.begin()->first <= next) {
             next = m_queue.begin()->first;
             event = m_queue.begin()->second.event();
