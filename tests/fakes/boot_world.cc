@@ -4,10 +4,15 @@
 
 namespace fortros::fakes {
 
-static constexpr unsigned steps_limit = 100'000;  // a boot that takes more is a loop
+static constexpr unsigned steps_limit = 1'000'000;  // a boot that takes more is a loop
+// A packet that nobody has answered is sent again, the pause doubling, as TCP and resolvers do.
+static constexpr Duration first_retransmission = 1s;
+static constexpr Duration last_retransmission = 16s;
+// What a store, the kernel or a file takes; the node does nothing else in the meantime.
+static constexpr Duration local_cost = 1ms;
 
-BootWorld::BootWorld(std::uint64_t seed)
-    : random(seed), org(random), verifier({org.signer.signer()}) {
+BootWorld::BootWorld(std::uint64_t seed, FakeSigner signer)
+    : random(seed), org(random, std::move(signer)), verifier({org.signer.signer()}) {
     settings.gateway_name = org.gateway_name;
     settings.domain = org.domain;
     settings.public_resolvers = {*IpAddress::parse("9.9.9.9")};
@@ -29,18 +34,47 @@ bool BootWorld::logged(std::string_view part) const {
     return std::ranges::any_of(log, [&](const auto& line) { return line.contains(part); });
 }
 
-void BootWorld::after(Duration delay, std::function<BootEvent()> event,
-                      std::optional<Discovery::Id> id) {
-    m_queue.emplace(now.instant + delay, Pending{id, std::move(event)});
+void BootWorld::tell(const std::string& line) const {
+    if (!witness) return;
+    const auto at = std::to_string(now.instant.time_since_epoch() / 1ms);
+    witness(std::string(8 - std::min<std::size_t>(at.size(), 8), ' ') + at + " ms  " + line);
+}
+
+// --- the clock ------------------------------------------------------------------------------------
+
+void BootWorld::after(Duration delay, std::optional<Discovery::Id> id,
+                      std::function<Event()> event) {
+    m_queue.emplace(now.instant + delay, Scheduled{id, std::move(event)});
+}
+
+void BootWorld::at_once(Duration cost, BootEvent event) {
+    move_clock(now.instant + cost);
+    m_at_once.push_back(std::move(event));
+}
+
+void BootWorld::move_clock(Instant to) {
+    now.instant = std::max(now.instant, to);
+    now.wall =
+        wall + std::chrono::duration_cast<std::chrono::seconds>(now.instant.time_since_epoch());
 }
 
 ExitStatus BootWorld::boot() {
     log.clear(), sources_asked.clear(), connected.clear(), order.clear();
-    applied.reset(), applied_from_memory.reset(), renewed.reset(), handed_off.reset(),
-        clock_set.reset(), m_finished.reset();
+    lookups.clear(), named.clear(), requests.clear(), told_to_wait.clear();
+    most_lookups = most_connections = 0;
+    applied.reset(), applied_from_memory.reset(), renewed.reset();
+    handed_off.reset(), clock_set.reset(), m_finished.reset();
     taken_down = false;
-    m_queue.clear();
-    m_connections.clear();
+    m_queue.clear(), m_at_once.clear();
+    m_connections.clear(), m_lookups.clear();
+    m_simple_link = m_simple_link || links.empty();
+    if (m_simple_link) {
+        links.clear();
+        if (link) links.push_back(FakeLink{*link, LinkPhase{}});
+        LinkPhase works{.up = true, .v6 = Route::Works};
+        if (link) works.resolvers = link->resolvers;
+        for (auto& one : links) one.is.then(now.instant + link_delay, works);
+    }
     BootInputs inputs;
     inputs.settings = settings;
     inputs.clock = {.floor = now.wall, .now = now.wall, .trusted = clock_trusted};
@@ -52,121 +86,238 @@ ExitStatus BootWorld::boot() {
 
     const Instant began = now.instant;
     Boot boot(std::move(inputs), random, verifier);
-    for (auto& action : boot.start(now)) perform(std::move(action));
+    const auto perform_all = [this](std::vector<BootAction> actions) {
+        for (auto& action : actions) perform(std::move(action));
+    };
+    perform_all(boot.start(now));
     for (unsigned steps = 0; !m_finished; ++steps) {
         ASSERT(steps < steps_limit);
-        const auto deadline = boot.deadline();
-        ASSERT(deadline.has_value() || !m_queue.empty());
-        BootEvent event = Tick{};
-        Instant next = deadline.value_or(Instant::max());
-        if (!m_queue.empty() && m_queue.begin()->first <= next) {
-            next = m_queue.begin()->first;
-            event = m_queue.begin()->second.event();
-            m_queue.erase(m_queue.begin());
+        Event event;
+        if (!m_at_once.empty()) {
+            event = std::move(m_at_once.front());
+            m_at_once.pop_front();
+        } else {
+            const auto deadline = boot.deadline();
+            ASSERT(deadline.has_value() || !m_queue.empty());
+            if (!m_queue.empty() && (!deadline || m_queue.begin()->first <= *deadline)) {
+                const auto next = m_queue.extract(m_queue.begin());
+                move_clock(next.key());
+                event = next.mapped().event();
+            } else {
+                move_clock(*deadline);
+                event = Tick{};
+            }
         }
-        now.instant = std::max(now.instant, next);
-        now.wall =
-            wall + std::chrono::duration_cast<std::chrono::seconds>(now.instant.time_since_epoch());
-        for (auto& action : boot.step(std::move(event), now)) perform(std::move(action));
+        if (event) perform_all(boot.step(std::move(*event), now));
     }
     took = now.instant - began;
     return *m_finished;
 }
 
-void BootWorld::lookup(const Discovery::Lookup& lookup) {
-    sources_asked.push_back(lookup.source);
-    for (const auto& server : lookup.resolvers.servers) {
-        const auto known = resolvers.find(server);
-        if (known == resolvers.end()) continue;
-        const auto id = lookup.id;
-        after(
-            round_trip,
-            [id, addresses = known->second]() -> BootEvent {
-                if (addresses.empty())
-                    return LookupDone{id, fail(ErrorCode::NameNotResolved, "no such name")};
-                std::vector<Endpoint> endpoints;
-                for (const auto& address : addresses) endpoints.push_back({address, 443});
-                return LookupDone{id, std::move(endpoints)};
-            },
-            id);
-        return;
+// --- the network ----------------------------------------------------------------------------------
+
+// Tells of every link as it is now, and when its time comes of what changes.
+void BootWorld::bring_up_links() {
+    if (links.empty()) return at_once({}, LinkTrouble{link_trouble});
+    for (const auto& one : links) {
+        const auto usable = [this, &one]() -> Event {
+            tell(one.report.name + " is usable");
+            return LinkUsable{one.report_at(now.instant)};
+        };
+        const auto lost = [this, &one]() -> Event {
+            tell(one.report.name + " is lost");
+            return LinkLost{one.report.ifindex, one.report.name + ": no carrier"};
+        };
+        bool was_up = one.is.at(now.instant).up;
+        if (was_up) after({}, {}, usable);
+        for (const auto& piece : one.is.pieces()) {
+            if (piece.from <= now.instant) continue;
+            if (piece.value.up)
+                after(piece.from - now.instant, {}, usable);
+            else if (was_up)
+                after(piece.from - now.instant, {}, lost);
+            was_up = piece.value.up;
+        }
     }
 }
 
-void BootWorld::connect(Discovery::Id id, const Endpoint& endpoint) {
-    connected.push_back(endpoint);
+Duration BootWorld::round_trip_of(const Endpoint& endpoint) const {
     const auto known = hosts.find(endpoint);
-    const Host host = known == hosts.end() ? Host::Silent : known->second;
-    if (host == Host::Silent) return;
-    if (host == Host::Refusing)
-        return after(
-            round_trip,
-            [id]() -> BootEvent {
-                return AttemptFailed{id, Error{ErrorCode::Unreachable, "connection refused"}};
-            },
-            id);
-    after(round_trip, [id]() -> BootEvent { return Connected{id}; }, id);
-    if (host == Host::Rogue)
-        return after(
-            2 * round_trip,
-            [id]() -> BootEvent {
-                return AttemptFailed{id,
-                                     Error{ErrorCode::Untrusted, "not signed by the pinned CA"}};
-            },
-            id);
+    return known == hosts.end() ? round_trip : known->second.round_trip.value_or(round_trip);
+}
+
+// The first of the resolvers that says anything.
+void BootWorld::ask(const Discovery::Lookup& lookup, Duration again) {
+    for (const auto& server : lookup.resolvers.servers) {
+        // Only a link's own resolver is asked by this link: the kernel chooses for the others.
+        const unsigned ifindex = lookup.source == Source::DhcpDns ? lookup.resolvers.ifindex : 0;
+        auto says = heard(server, ifindex, now.instant);
+        if (says.kind == DnsAnswer::Kind::Silent) continue;
+        const auto known = resolvers.find(server);
+        const Duration delay =
+            known == resolvers.end() ? round_trip : known->second.delay.value_or(round_trip);
+        return after(delay, lookup.id, [this, id = lookup.id, says = std::move(says)]() -> Event {
+            m_lookups.erase(id);
+            tell("look-up " + std::to_string(id) + ": " + std::to_string(says.endpoints.size()) +
+                 " addresses");
+            if (says.kind == DnsAnswer::Kind::Fails)
+                return LookupDone{id, fail(ErrorCode::Unreachable, "no resolver answered")};
+            if (says.kind == DnsAnswer::Kind::NoSuchName)
+                return LookupDone{id, fail(ErrorCode::NameNotResolved, "no such name")};
+            auto endpoints = says.endpoints;
+            if (endpoints.size() > candidates_per_source_limit)
+                endpoints.resize(candidates_per_source_limit);
+            named.insert(endpoints.begin(), endpoints.end());
+            return LookupDone{id, std::move(endpoints)};
+        });
+    }
+    if (again <= last_retransmission)
+        after(again, lookup.id, [this, lookup, again]() -> Event {
+            ask(lookup, again * 2);
+            return {};
+        });
+}
+
+BootWorld::Event BootWorld::fails(Discovery::Id id, ErrorCode code, std::string why) {
+    tell("connection " + std::to_string(id) + ": " + why);
+    m_connections.erase(id);
+    return AttemptFailed{id, Error{code, std::move(why)}};
+}
+
+// A SYN that may be lost.
+void BootWorld::knock(Discovery::Id id, Duration again) {
+    const auto host = seen(m_connections.at(id).endpoint, now.instant);
+    const Duration delay = round_trip_of(m_connections.at(id).endpoint);
+    if (!host || host == Host::Refusing)
+        return after(host ? delay : Duration{}, id, [this, id, host]() -> Event {
+            return fails(id, ErrorCode::Unreachable, host ? "connection refused" : "no route");
+        });
+    if (host == Host::Silent) {
+        if (again <= last_retransmission)
+            after(again, id, [this, id, again]() -> Event {
+                knock(id, again * 2);
+                return {};
+            });
+        return;
+    }
+    after(delay, id, [this, id]() -> Event { return Connected{id}; });
+    after(2 * delay, id, [this, id]() -> Event { return shake_hands(id); });
+}
+
+BootWorld::Event BootWorld::shake_hands(Discovery::Id id) {
+    Connection& connection = m_connections.at(id);
+    const Host host = seen(connection.endpoint, now.instant).value_or(Host::Silent);
+    if (host == Host::Silent || host == Host::StallingRogue) return {};
+    if (host == Host::Refusing) return fails(id, ErrorCode::Unreachable, "connection reset");
+    if (!authenticates(host)) return fails(id, ErrorCode::Untrusted, "not signed by the pinned CA");
+    tell("connection " + std::to_string(id) + ": authenticated a host that is " +
+         std::string(name_of(host)));
+    connection.host = host;
     ByteArray<32> bytes;
     random.fill(bytes);
-    m_connections[id] = {host, Exporter(bytes)};
-    after(
-        2 * round_trip,
-        [this, id]() -> BootEvent {
-            GatewayIdentity gateway;
-            gateway.wireguard_key = org.gateway_public;
-            gateway.newest_not_before = now.wall - one_day;
-            gateway.earliest_not_after = now.wall + one_day * 30;
-            gateway.exporter = m_connections.at(id).exporter.duplicate();
-            return Authenticated{id, std::move(gateway)};
-        },
-        id);
+    connection.exporter = Exporter(bytes);
+    GatewayIdentity gateway;
+    gateway.wireguard_key = org.gateway_public;
+    gateway.newest_not_before = now.wall - one_day;
+    gateway.earliest_not_after = now.wall + one_day * 30;
+    gateway.exporter = connection.exporter.duplicate();
+    return Authenticated{id, std::move(gateway)};
+}
+
+// Whoever ended the handshake answers, unless it can't be seen any more.
+BootWorld::Event BootWorld::answer(Discovery::Id id, Duration again) {
+    const Connection& connection = m_connections.at(id);
+    const Host host = seen(connection.endpoint, now.instant).value_or(Host::Silent);
+    if (host == Host::Silent) {
+        if (again <= last_retransmission)
+            after(again, id, [this, id, again]() { return answer(id, again * 2); });
+        return {};
+    }
+    const bool same = (host == Host::Thief) == (connection.host == Host::Thief);
+    if (!same || !authenticates(host) || host == Host::Breaks)
+        return fails(id, ErrorCode::Unreachable, "connection closed");
+    if (host == Host::NeverAnswers) return {};
+    auto answer = answer_of(host, connection);
+    tell("connection " + std::to_string(id) + ": answers " + std::to_string(answer.status));
+    if (host == Host::Busy || host == Host::Pending)
+        told_to_wait.push_back({now.instant, connection.endpoint, host,
+                                std::chrono::seconds{hosts.at(connection.endpoint).retry_after},
+                                connected.size()});
+    return Answered{id, std::move(answer)};
+}
+
+HttpAnswer BootWorld::answer_of(Host host, const Connection& connection) {
+    const auto retry_after = hosts.at(connection.endpoint).retry_after;
+    const std::string& request = connection.request;
+    const Exporter& exporter = connection.exporter;
+    switch (host) {
+        case Host::Busy: return org.refuse(RefusalCode::Busy, retry_after, request, exporter);
+        case Host::Pending:
+            return org.refuse(RefusalCode::ApprovalPending, retry_after, request, exporter);
+        case Host::Refuses:
+            return org.refuse(request.contains(enroll_target) ? RefusalCode::InviteInvalid
+                                                              : RefusalCode::UnknownNode,
+                              0, request, exporter);
+        case Host::Proxy: return {.status = 502, .headers = {}, .body = "<html>Bad Gateway</html>"};
+        case Host::Thief: return org.forge(m_forgeries++, request, exporter, now.wall);
+        default: return org.answer(request, exporter, now.wall);
+    }
+}
+
+void BootWorld::drop(Discovery::Id id) {
+    std::erase_if(m_queue, [&](const auto& entry) { return entry.second.id == id; });
+    m_connections.erase(id);
+    m_lookups.erase(id);
 }
 
 void BootWorld::perform_network(BootAction& action) {
     if (auto* wanted = std::get_if<Discovery::Lookup>(&action)) {
         order.emplace_back("lookup");
-        lookup(*wanted);
+        sources_asked.push_back(wanted->source);
+        lookups.push_back(*wanted);
+        m_lookups.insert(wanted->id);
+        most_lookups = std::max(most_lookups, m_lookups.size());
+        tell("look-up " + std::to_string(wanted->id) + ": " + std::string(name_of(wanted->source)) +
+             ", asks " + wanted->resolvers.servers.front().text());
+        ask(*wanted, first_retransmission);
     } else if (auto* connecting = std::get_if<Connect>(&action)) {
         order.emplace_back("connect");
-        connect(connecting->id, connecting->endpoint);
+        connected.push_back(connecting->endpoint);
+        m_connections[connecting->id].endpoint = connecting->endpoint;
+        most_connections = std::max(most_connections, m_connections.size());
+        tell("connection " + std::to_string(connecting->id) + ": to " +
+             connecting->endpoint.text());
+        knock(connecting->id, first_retransmission);
     } else if (auto* send = std::get_if<Send>(&action)) {
         order.emplace_back("send");
-        const auto& connection = m_connections.at(send->id);
-        if (connection.host == Host::NeverAnswers) return;
-        auto answer = org.answer(send->bytes.text(), connection.exporter, now.wall);
-        const auto id = send->id;
-        after(round_trip, [id, answer]() -> BootEvent { return Answered{id, answer}; }, id);
-    } else {
-        std::optional<Discovery::Id> id;
-        if (auto* cancel = std::get_if<Discovery::CancelLookup>(&action)) id = cancel->id;
-        if (auto* close = std::get_if<Disconnect>(&action)) id = close->id;
-        if (id) std::erase_if(m_queue, [&](const auto& entry) { return entry.second.id == id; });
+        Connection& connection = m_connections.at(send->id);
+        connection.request = send->bytes.text();
+        requests.push_back({now.instant, connection.endpoint, connection.host});
+        after(round_trip_of(connection.endpoint), send->id,
+              [this, id = send->id]() { return answer(id, first_retransmission); });
+    } else if (auto* cancel = std::get_if<Discovery::CancelLookup>(&action)) {
+        tell("look-up " + std::to_string(cancel->id) + ": cancelled");
+        drop(cancel->id);
+    } else if (auto* close = std::get_if<Disconnect>(&action)) {
+        drop(close->id);
     }
+}
+
+// --- the node -------------------------------------------------------------------------------------
+
+static Status status_of(const std::optional<Error>& error) {
+    return error ? Status(std::unexpected(*error)) : Status();
 }
 
 void BootWorld::perform_local(BootAction& action) {
     if (auto* save = std::get_if<SaveState>(&action)) {
         order.emplace_back("save-state");
         if (!state_store_error) stored_state = save->state;
-        after(1ms, [this]() -> BootEvent {
-            return StateSaved{state_store_error ? Status(std::unexpected(*state_store_error))
-                                                : Status()};
-        });
+        at_once(local_cost, StateSaved{status_of(state_store_error)});
     } else if (auto* store = std::get_if<StoreKey>(&action)) {
         order.emplace_back("store-key");
         if (!key_store_error) stored_key = std::move(store->key);
-        after(1ms, [this]() -> BootEvent {
-            return KeyStored{key_store_error ? Status(std::unexpected(*key_store_error))
-                                             : Status()};
-        });
+        at_once(local_cost, KeyStored{status_of(key_store_error)});
     } else if (auto* clock = std::get_if<SetClock>(&action)) {
         order.emplace_back("set-clock");
         clock_set = clock->time;
@@ -175,24 +326,21 @@ void BootWorld::perform_local(BootAction& action) {
         applied = apply->plan;
         if (apply->remembered) applied_from_memory = apply->plan;
         renewed = apply->renew;
-        after(5ms, [this, remembered = apply->remembered]() -> BootEvent {
-            if (overlay_error) return OverlayApplied{std::unexpected(*overlay_error), remembered};
-            std::vector<InterfaceHandOff> interfaces;
-            for (const auto& plan : applied->interfaces) interfaces.push_back({plan, 7});
-            return OverlayApplied{interfaces, remembered};
-        });
+        if (overlay_error)
+            return at_once(local_cost,
+                           OverlayApplied{std::unexpected(*overlay_error), apply->remembered});
+        std::vector<InterfaceHandOff> interfaces;
+        for (const auto& plan : applied->interfaces) interfaces.push_back({plan, 7});
+        at_once(local_cost, OverlayApplied{std::move(interfaces), apply->remembered});
     } else if (auto* await = std::get_if<AwaitHandshake>(&action)) {
         order.emplace_back("await-handshake");
         if (gateway_answers_handshake)
-            after(handshake_takes,
-                  [peer = await->peer]() -> BootEvent { return HandshakeAnswered{peer}; });
+            after(handshake_takes, {},
+                  [peer = await->peer]() -> Event { return HandshakeAnswered{peer}; });
     } else if (auto* write = std::get_if<WriteHandOff>(&action)) {
         order.emplace_back("write-hand-off");
         if (!handoff_error) handed_off = write->hand_off;
-        after(1ms, [this]() -> BootEvent {
-            return HandOffWritten{handoff_error ? Status(std::unexpected(*handoff_error))
-                                                : Status()};
-        });
+        at_once(local_cost, HandOffWritten{status_of(handoff_error)});
     } else if (std::get_if<TakeDownOverlay>(&action)) {
         taken_down = true;
     }
@@ -201,13 +349,11 @@ void BootWorld::perform_local(BootAction& action) {
 void BootWorld::perform(BootAction action) {
     if (auto* report = std::get_if<Report>(&action)) {
         log.push_back(report->entry.message);
+        tell("| " + report->entry.message);
     } else if (auto* finish = std::get_if<Finish>(&action)) {
         m_finished = finish->status;
     } else if (std::get_if<BringUpLinks>(&action)) {
-        if (link)
-            after(link_delay, [this]() -> BootEvent { return LinkUsable{*link}; });
-        else
-            after(0ms, [this]() -> BootEvent { return LinkTrouble{link_trouble}; });
+        bring_up_links();
     } else {
         perform_network(action);
         perform_local(action);

@@ -1,8 +1,9 @@
-// The world around a booting node, in memory and in virtual time: links, resolvers, hosts that
-// answer or do not, an org's gateways, the stores, the kernel. It performs what a Boot asks for and
-// tells it what happened, in the order of a clock that only the world moves.
+// The world around a booting node, in memory and in virtual time: its network, an org's gateways,
+// the stores, the kernel. It performs what a Boot asks for and tells it what happened, in the order
+// of a clock that only the world moves.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -10,27 +11,23 @@
 #include <string>
 #include <vector>
 
+#include "fakes/network.h"
 #include "fakes/org.h"
 #include "preboot/boot.h"
 
 namespace fortros::fakes {
 
-// What a host does when somebody connects to its HTTPS port.
-enum class Host { Gateway, Rogue, Silent, Refusing, NeverAnswers };
-
-struct BootWorld {
-    explicit BootWorld(std::uint64_t seed = 1);
+struct BootWorld : FakeNetwork {
+    explicit BootWorld(std::uint64_t seed = 1, FakeSigner signer = FakeSigner());
 
     SeededRandom random;
     FakeOrg org;
     FakeVerifier verifier;
 
-    // The network.
-    std::optional<UplinkHandOff> link;  // absent: no link ever works
+    // The network, beside what FakeNetwork says. Where no `links` are given, `link` is the only one.
+    std::optional<UplinkHandOff> link;  // works from link_delay on; absent: no link ever works
     Duration link_delay = 100ms;
     std::string link_trouble = "eth0: no carrier";
-    std::map<IpAddress, std::vector<IpAddress>> resolvers;  // absent: silent
-    std::map<Endpoint, Host> hosts;                         // absent: silent
     Duration round_trip = 10ms;
     bool gateway_answers_handshake = true;
     Duration handshake_takes = 10ms;
@@ -53,7 +50,24 @@ struct BootWorld {
     // What the last boot did.
     std::vector<std::string> log;
     std::vector<Source> sources_asked;  // look-ups, in order
+    std::vector<Discovery::Lookup> lookups;
+    std::set<Endpoint> named;  // by resolvers that the node has heard
     std::vector<Endpoint> connected;
+    std::size_t most_lookups = 0, most_connections = 0;  // at once
+    struct Request {
+        Instant at;
+        Endpoint endpoint;
+        Host host;
+    };
+    std::vector<Request> requests;
+    struct Told {  // 202 or 503, with Retry-After
+        Instant at;
+        Endpoint endpoint;
+        Host host;
+        Duration retry_after;
+        std::size_t connections;  // begun until then
+    };
+    std::vector<Told> told_to_wait;
     std::vector<std::string> order;  // names of actions, in order
     std::optional<OverlayPlan> applied;
     std::optional<OverlayPlan> applied_from_memory;
@@ -64,27 +78,46 @@ struct BootWorld {
     Duration took{};
 
     bool logged(std::string_view part) const;
+    // Told every line of the boot's log and everything that happens in the network, as it happens.
+    std::function<void(const std::string& line)> witness{};
     Now now{};
 
 private:
+    using Event = std::optional<BootEvent>;  // nothing: only the world has changed
     struct Connection {
-        Host host;
-        Exporter exporter;
+        Endpoint endpoint;
+        Host host{};  // at the other end, once it has authenticated
+        Exporter exporter{};
+        std::string request{};
     };
+    struct Scheduled {
+        std::optional<Discovery::Id> id;  // dropped when this id is cancelled
+        std::function<Event()> event;
+    };
+
     void perform(BootAction action);
     void perform_network(BootAction& action);
     void perform_local(BootAction& action);
-    void connect(Discovery::Id id, const Endpoint& endpoint);
-    void lookup(const Discovery::Lookup& lookup);
-    void after(Duration delay, std::function<BootEvent()> event,
-               std::optional<Discovery::Id> id = {});
+    void bring_up_links();
+    void ask(const Discovery::Lookup& lookup, Duration again);
+    void knock(Discovery::Id id, Duration again);
+    Event shake_hands(Discovery::Id id);
+    Event answer(Discovery::Id id, Duration again);
+    HttpAnswer answer_of(Host host, const Connection& connection);
+    Duration round_trip_of(const Endpoint& endpoint) const;
+    Event fails(Discovery::Id id, ErrorCode code, std::string why);
+    void drop(Discovery::Id id);
+    void after(Duration delay, std::optional<Discovery::Id> id, std::function<Event()> event);
+    void at_once(Duration cost, BootEvent event);
+    void move_clock(Instant to);
+    void tell(const std::string& line) const;
 
-    struct Pending {
-        std::optional<Discovery::Id> id;  // dropped when this id is cancelled
-        std::function<BootEvent()> event;
-    };
-    std::multimap<Instant, Pending> m_queue;
+    std::multimap<Instant, Scheduled> m_queue;
+    std::deque<BootEvent> m_at_once;  // of calls that the node waits for: no time-out comes between
     std::map<Discovery::Id, Connection> m_connections;
+    std::set<Discovery::Id> m_lookups;
+    bool m_simple_link = false;  // `links` is made of `link`
+    unsigned m_forgeries = 0;
     std::optional<ExitStatus> m_finished;
 };
 

@@ -11,6 +11,7 @@ namespace fortros::fakes {
 
 FakeSigner::FakeSigner(WallTime not_before, WallTime not_after) {
     ASSERT(crypto::initialise().has_value());
+    ASSERT(psa_crypto_init() == PSA_SUCCESS);
     psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
     psa_set_key_type(&attributes, PSA_KEY_TYPE_ECC_KEY_PAIR(PSA_ECC_FAMILY_SECP_R1));
     psa_set_key_bits(&attributes, 256);
@@ -55,8 +56,9 @@ Result<Signer> FakeVerifier::verify(ByteView certificate_der, WallTime now) cons
     return fail(ErrorCode::Untrusted, "signer certificate is not the organisation's");
 }
 
-FakeOrg::FakeOrg(Random& random)
-    : gateway_key(crypto::make_private_key(random)),
+FakeOrg::FakeOrg(Random& random, FakeSigner of)
+    : signer(std::move(of)),
+      gateway_key(crypto::make_private_key(random)),
       gateway_public(*crypto::public_key_of(gateway_key)) {}
 
 struct ParsedRequest {
@@ -143,26 +145,71 @@ std::pair<int, std::string> FakeOrg::decide(std::string_view target, const Publi
     return {200, membership(node, now)};
 }
 
+static PublicKey node_of(const ParsedRequest& request) {
+    const auto node = PublicKey::from_base64url(request.headers.at("fortros-node"));
+    ASSERT(node.has_value());
+    return *node;
+}
+
+static void prove(HttpAnswer& answer, std::uint32_t retry_after, const ProofKey& key,
+                  const Proof& request) {
+    answer.headers.emplace_back(
+        "fortros-answer",
+        to_base64(answer_proof(key, request, answer.status, retry_after, as_bytes(answer.body))));
+}
+
 HttpAnswer FakeOrg::answer(std::string_view text, const Exporter& exporter, WallTime now) {
     ++requests;
     const auto request = parse(text);
-    const auto node = PublicKey::from_base64url(request.headers.at("fortros-node"));
-    ASSERT(node.has_value());
-    const auto key = proof_key_of_gateway(gateway_key, gateway_public, *node, exporter);
+    const PublicKey node = node_of(request);
+    const auto key = proof_key_of_gateway(gateway_key, gateway_public, node, exporter);
     ASSERT(key.has_value());
     const auto proof =
-        request_proof(*key, request.method, request.target, *node, as_bytes(request.body));
+        request_proof(*key, request.method, request.target, node, as_bytes(request.body));
     HttpAnswer answer;
     if (to_base64(proof) != request.headers.at("fortros-proof")) {
         std::tie(answer.status, answer.body) = refusal(RefusalCode::ProofInvalid);
         return answer;
     }
-    std::tie(answer.status, answer.body) = decide(request.target, *node, request.body, now);
+    std::tie(answer.status, answer.body) = decide(request.target, node, request.body, now);
     if (retry_after != 0) answer.headers.emplace_back("retry-after", std::to_string(retry_after));
-    if (!forget_proof)
-        answer.headers.emplace_back("fortros-answer",
-                                    to_base64(answer_proof(*key, proof, answer.status, retry_after,
-                                                           as_bytes(answer.body))));
+    if (!forget_proof) prove(answer, retry_after, *key, proof);
+    return answer;
+}
+
+HttpAnswer FakeOrg::refuse(RefusalCode code, std::uint32_t patience, std::string_view text,
+                           const Exporter& exporter) {
+    const auto usual = std::pair(std::exchange(refuse_all, code), retry_after);
+    retry_after = patience;
+    auto said = answer(text, exporter, {});
+    std::tie(refuse_all, retry_after) = usual;
+    return said;
+}
+
+HttpAnswer FakeOrg::forge(unsigned kind, std::string_view text, const Exporter& exporter,
+                          WallTime now) const {
+    const auto request = parse(text);
+    const PublicKey node = node_of(request);
+    HttpAnswer answer{.status = 200, .headers = {}, .body = membership(node, now)};
+    switch (kind % 5) {
+        case 0: break;  // as it was recorded, without a proof
+        case 1: answer.headers.emplace_back("fortros-answer", to_base64(Proof{})); break;
+        case 2: {  // proved by a key of his own
+            PrivateKey own;
+            own.writable()[0] = 8, own.writable()[31] = 64;
+            const auto key = proof_key_of_gateway(own, gateway_public, node, exporter);
+            ASSERT(key.has_value());
+            prove(
+                answer, 0, *key,
+                request_proof(*key, request.method, request.target, node, as_bytes(request.body)));
+            break;
+        }
+        case 3: std::tie(answer.status, answer.body) = refusal(RefusalCode::Revoked); break;
+        case 4:
+            std::tie(answer.status, answer.body) = refusal(RefusalCode::Busy);
+            answer.headers.emplace_back("retry-after", "3600");
+            break;
+    }
     return answer;
 }
 

@@ -51,7 +51,7 @@ struct FakeInvite {
 
 // Any number of gateways of one org share one registry, as several real gateways do.
 struct FakeOrg {
-    explicit FakeOrg(Random& random);
+    explicit FakeOrg(Random& random, FakeSigner of = FakeSigner());
 
     OrgPrefix prefix = *OrgPrefix::parse("fd12:3456:789a::/48");
     std::string domain = "example.org";
@@ -75,6 +75,13 @@ struct FakeOrg {
 
     // What a node sent in the clear of its TLS connection, and what it gets back.
     HttpAnswer answer(std::string_view request, const Exporter& exporter, WallTime now);
+    // What one gateway says, with its proof, that does not do as the others do.
+    HttpAnswer refuse(RefusalCode code, std::uint32_t patience, std::string_view request,
+                      const Exporter& exporter);
+    // What somebody says who has a gateway's TLS key and all that it ever said, but not its WireGuard
+    // key; each `kind` is another try.
+    HttpAnswer forge(unsigned kind, std::string_view request, const Exporter& exporter,
+                     WallTime now) const;
 
     unsigned requests = 0;
     unsigned enrolments = 0;
