@@ -127,6 +127,7 @@ private:
     void joined(Joined joined);
     void not_yet(const NotYet& answer);
     void rejected(const Rejected& answer);
+    void ask_anew(Error error);
     void remember_revocation();
     void conversation_failed(Error error);
 
@@ -178,7 +179,8 @@ private:
     unsigned m_rounds = 0;
     Duration m_retry_after{};  // the longest that a gateway asked for in this round
     std::optional<Instant> m_approval_deadline;  // while an administrator is waited for
-    bool m_refused = false;  // a gateway that proved itself said no in this round
+    bool m_refused = false;   // a gateway that proved itself said no in this round
+    bool m_patience = false;  // another one said: not yet
     ExitStatus m_cause = ExitStatus::NoGateway;  // the most telling failure so far
     std::string m_cause_text = "no gateway authenticated itself in time";
 

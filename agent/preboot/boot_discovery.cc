@@ -88,7 +88,7 @@ void Boot::start_round() {
     m_phase = Phase::Discovering;
     m_phase_deadline.reset();
     m_retry_after = {};
-    m_refused = false;
+    m_refused = m_patience = false;
     m_links_changed = false;
     m_attempts.clear();
     m_conversation.reset();
@@ -157,7 +157,7 @@ static Duration jittered(Duration pause, Random& random) {
 
 void Boot::round_failed() {
     // No other gateway of this round has said otherwise, and asking again would change nothing.
-    if (m_refused) return finish(m_cause, m_cause_text);
+    if (m_refused && !m_patience) return finish(m_cause, m_cause_text);
     // What failed before the link was there may work now.
     if (m_links_changed && m_retry_after == Duration{}) return start_round();
     Duration pause = m_in.settings.retry_min;

@@ -128,6 +128,7 @@ void Boot::joined(Joined joined) {
 
 void Boot::not_yet(const NotYet& answer) {
     const bool waiting = answer.refusal.code == RefusalCode::ApprovalPending;
+    m_patience = true;
     if (answer.retry_after_seconds)
         m_retry_after =
             std::max<Duration>(m_retry_after, std::chrono::seconds{*answer.retry_after_seconds});
@@ -152,14 +153,14 @@ void Boot::rejected(const Rejected& answer) {
             if (may_replace_key()) {
                 warn("address-taken", "the overlay address is taken; making a new key");
                 m_in.key.reset();
-                return start_round();
+                return ask_anew({ErrorCode::Conflict, refusal.message});
             }
             break;
         case RefusalCode::UnknownNode:
             if (!m_in.invite.empty() && !m_enroll_again) {
                 warn("unknown-node", "the gateway does not know this node; using the invite");
                 m_enroll_again = true;
-                return start_round();
+                return ask_anew({ErrorCode::NotFound, refusal.message});
             }
             break;
         default: break;
@@ -168,6 +169,13 @@ void Boot::rejected(const Rejected& answer) {
     m_refused = true;
     conversation_failed(
         {ErrorCode::Refused, std::string(name_of(refusal.code)) + ": " + refusal.message});
+}
+
+// What the node says has changed, so whoever has refused may be asked again at once, but not whoever
+// has asked for patience: then the others of this round come first, and the pause.
+void Boot::ask_anew(Error error) {
+    if (m_retry_after == Duration{}) return start_round();
+    conversation_failed(std::move(error));
 }
 
 // Deletes nothing: one gateway that errs must not be able to end a fleet.

@@ -234,6 +234,35 @@ TEST_CASE("a refusal by one gateway does not keep the next from being asked") {
     CHECK(world.org.requests == 2);
 }
 
+// One gateway with an old backup must not end a boot that another has promised to let in.
+TEST_CASE("a refusal does not end the boot while another gateway asks for patience") {
+    BootWorld world;
+    const Endpoint old_backup = *Endpoint::parse("203.0.113.6:443");
+    world.resolvers[public_resolver] = {gateway.address, old_backup.address};
+    world.hosts[old_backup] = Host::Refuses;
+    world.hosts[gateway].retry_after = 5;
+    SUBCASE("busy") { world.hosts[gateway].is = Host::Busy; }
+    SUBCASE("pending") { world.hosts[gateway].is = Host::Pending; }
+    world.hosts[gateway].is.then(Instant{} + 20s, Host::Gateway);
+    CHECK(world.boot() == ExitStatus::Joined);
+}
+
+// After an outage the gateway spreads the load; a registry that was lost must not undo that.
+TEST_CASE("who is unknown to one gateway does not hurry another that has asked for patience") {
+    BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    const Endpoint old_backup = *Endpoint::parse("203.0.113.6:443");
+    world.stored_state->gateways = {gateway, old_backup};
+    world.hosts[old_backup] = Host::Refuses;
+    world.hosts[gateway] = Host::Busy;
+    world.hosts[gateway].retry_after = 30;
+    world.settings.sources = SourceSet::only(Source::Cached);
+    world.boot();
+    REQUIRE(world.told_to_wait.size() >= 2);
+    for (std::size_t i = 1; i < world.told_to_wait.size(); ++i)
+        CHECK(world.told_to_wait[i].at - world.told_to_wait[i - 1].at >= 30s);
+}
+
 // An updated image comes without an invite; what one boot could not remember must not matter.
 TEST_CASE("a key without an invite joins, whatever the state says") {
     BootWorld world;
