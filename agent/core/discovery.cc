@@ -81,8 +81,11 @@ std::vector<Discovery::Action> Discovery::looked_up(Id id, Result<std::vector<En
     else if (answer->empty())
         give_up(id, source, std::nullopt,
                 {ErrorCode::NameNotResolved, "the name has no addresses"});
-    else
-        take_in(run_of(source), *answer);
+    else {
+        Run& run = run_of(source);
+        take_in(run, *answer);
+        run.next_lookup = now + m_plan.head_start;
+    }
     return advance(now);
 }
 
@@ -222,13 +225,13 @@ void Discovery::start(Run& run, Instant now) {
                 {ErrorCode::NotFound, "no resolver of this kind is known"});
 }
 
-// A resolver's answer may be a lie, so those that were not asked yet stay in reserve.
+// A resolver's answer may be a lie, so those that were not asked yet stay in reserve: until what it
+// named has failed, or has had a head start.
 void Discovery::start_lookups(Run& run, Instant now) {
     while (!run.resolvers.empty()) {
-        const bool asking = is_asking(run);
-        const bool trying = !run.candidates.empty() || is_trying(run);
-        if (trying || (asking && !m_plan.race)) return;
-        if (asking && now < run.next_lookup) return wake(run.next_lookup);
+        const bool is_busy = is_asking(run) || is_trying(run) || !run.candidates.empty();
+        if (is_busy && !m_plan.race) return;
+        if (is_busy && now < run.next_lookup) return wake(run.next_lookup);
         const Id id = m_next_id++;
         m_lookups.push_back({id, run.source, run.resolvers.front(), now + m_plan.lookup_timeout});
         run.resolvers.erase(run.resolvers.begin());

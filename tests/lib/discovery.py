@@ -107,15 +107,20 @@ class World:
         site.server = self.router.start(GATEWAY, "serve", "--config", site.settings, ready="event=serving")
         return site
 
-    def resolver(self, address, *answers, srv=(), options=()):
-        """dnsmasq, to which the gateway's name has these addresses; without any it does not exist."""
-        self.address(address)
+    def resolver(self, address, *answers, srv=(), options=(), interface=None):
+        """dnsmasq, to which the gateway's name has these addresses; without any it does not exist. At an
+        address of its own, or at those that an interface has already."""
+        if interface:
+            where = f"--interface={interface}"
+        else:
+            self.address(address)
+            where = f"--listen-address={address}"
         # The addresses of one name are one record each: dnsmasq keeps all that are different.
         records = [f"--host-record={NAME},{answer}" for answer in answers]
         records += [f"--srv-host=_fortros-gateway._tcp.example.org,{record}" for record in srv]
         return self.router.start(
             "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=-", "--log-queries", "--no-resolv",
-            "--no-hosts", "--bind-interfaces", f"--listen-address={address}", "--user=root", "--pid-file=",
+            "--no-hosts", "--bind-interfaces", where, "--user=root", "--pid-file=",
             "--local=/example.org/", *records, *options, ready="started")
 
     def portal(self, address):
@@ -130,7 +135,7 @@ class World:
         folder = self.net.folder
         text = "\n".join(["[Organisation]", f"GatewayName={NAME}", f"CA={honest_org().ca}",
                           f"Gateways={' '.join(gateways)}", f"Invite={folder}/invite", "[Node]", f"KeyStore=file:{folder}/key",
-                          f"StateStore=file:{folder}/state", "[Network]", *network, "LinkTimeout=20s", *lines])
+                          f"StateStore=file:{folder}/state", "[Network]", "LinkTimeout=20s", *network, *lines])
         return self.net.file("preboot.conf", text + "\n")
 
     def boot(self, *lines, invite="an-invite-that-nobody-gave", **settings):

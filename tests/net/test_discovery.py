@@ -294,6 +294,39 @@ def test_dhcp_names_the_resolver():
         assert report.values["links"][0]["resolvers"] == [DHCP]
 
 
+def test_an_ipv6_router_names_the_resolver():
+    """A network without IPv4 and without DHCP: address, router and resolver come by advertisement."""
+    with World() as world:
+        world.gateway(V6)
+        world.resolver(PUBLIC6, V6)
+        dhcp_servers.radvd(world.router, "lan0", f"RDNSS {PUBLIC6} {{ }};", prefix="2001:db8::/64")
+        report = world.probe(*RACE, "Sources=dhcp-dns", network=["Mode=auto"])
+        assert report.winner == ("dhcp-dns", endpoint(V6))
+
+
+def test_a_resolver_with_a_link_local_address():
+    """Home routers name themselves so; the address means nothing without its link."""
+    with World() as world:
+        world.gateway(V6)
+        world.router.run("ip", "address", "add", "fe80::53/64", "dev", "lan0", "nodad")
+        world.resolver("fe80::53", V6, interface="lan0")
+        dhcp_servers.radvd(world.router, "lan0", "RDNSS fe80::53 { };", prefix="2001:db8::/64")
+        report = world.probe(*RACE, "Sources=dhcp-dns", network=["Mode=auto"])
+        assert report.winner == ("dhcp-dns", endpoint(V6))
+
+
+def test_dhcpv6_names_the_resolver():
+    """A network whose routers leave resolvers to DHCPv6."""
+    with World() as world:
+        world.gateway(V6)
+        world.resolver(PUBLIC6, V6)
+        dhcp_servers.radvd(world.router, "lan0", "AdvOtherConfigFlag on;", prefix="2001:db8::/64")
+        dhcp_servers.dnsmasq6(world.router, "lan0", "--dhcp-range=2001:db8::,static",
+                              f"--dhcp-option=option6:dns-server,[{PUBLIC6}]")
+        report = world.probe(*RACE, "Sources=dhcp-dns", network=["Mode=auto"])
+        assert report.winner == ("dhcp-dns", endpoint(V6))
+
+
 def test_no_link_at_all():
     """An operator must be told of the cable and not of the gateway."""
     with World() as world:

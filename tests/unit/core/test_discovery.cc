@@ -231,6 +231,16 @@ TEST_CASE("a resolver in reserve is asked when the candidates of another have al
     CHECK(race.answer(3, {named_v6}).attempt().candidate.endpoint == named_v6);
 }
 
+// A lie that names an address which never answers must not buy a whole time-out.
+TEST_CASE("a resolver in reserve is asked when the candidates of another have had a head start") {
+    const auto stalled = plan_of(SourceSet::only(Source::PublicDns));
+    Race race(stalled);
+    race.start();
+    race.answer(1, {named});
+    CHECK(race.next_news().lookup().resolvers == resolver("1.1.1.1"));
+    CHECK(race.passed() == stalled.head_start);
+}
+
 TEST_CASE("a look-up asks for the service beside the name") {
     Race race(plan_of(SourceSet::only(Source::DhcpDns)));
     const auto said = race.start();
@@ -333,6 +343,35 @@ TEST_CASE("an answer is cut to its bound") {
     std::size_t attempts = 0;
     for (Discovery::Id id = 2; !said.exhausted; ++id, ++attempts) said = race.fail(id);
     CHECK(attempts == candidates_per_source_limit);
+}
+
+// An IPv6 that is only promised must not cost more than 400 ms: resolver and gateway are found by IPv4.
+TEST_CASE("a family that leads nowhere costs two staggers and no time-out") {
+    auto both = plan_of(SourceSet::only(Source::PublicDns));
+    both.public_resolvers = {resolver("2620:fe::fe"), resolver("9.9.9.9")};
+    Race race(both);
+    race.start();
+    const auto honest = race.next().lookup();
+    CHECK(honest.resolvers == resolver("9.9.9.9"));
+    CHECK(race.answer(honest.id, {named_v6, named}).attempt().candidate.endpoint == named_v6);
+    CHECK(race.next().attempt().candidate.endpoint == named);
+    CHECK(race.passed() == lookup_stagger + attempt_stagger);
+    CHECK(race.passed() < 400ms);
+}
+
+TEST_CASE("resolvers that a link brings later are asked like the others") {
+    auto none = plan_of(SourceSet::only(Source::DhcpDns));
+    Race race(none);
+    race.start();
+    CHECK(race.discovery.learn({resolver("192.0.2.53")}, race.now).empty());  // known
+    const Said said = race.discovery.learn({resolver("192.0.2.54")}, race.now + lookup_stagger);
+    CHECK(said.lookup().resolvers == resolver("192.0.2.54"));
+}
+
+TEST_CASE("resolvers that a link brings are not asked where policy forbids it") {
+    Race race(plan_of(SourceSet::only(Source::Cached)));
+    race.start();
+    CHECK(race.discovery.learn({resolver("192.0.2.54")}, race.now).empty());
 }
 
 // --- the end ---------------------------------------------------------------------------------------
