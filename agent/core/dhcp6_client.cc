@@ -245,11 +245,11 @@ Dhcp6Client::Step Dhcp6Client::replied(const Dhcp6Message& message, Instant now)
     if (m_state == State::Requesting && *server != m_offer->server_id) return {};
     if (m_state == State::Renewing && *server != m_lease->server_id) return {};
     auto lease = lease_of(message, m_iaid);
-    if (!lease) return refused(std::move(lease.error()), now);
+    if (!lease) return refused(lease.error(), now);
     return bind(signed_by_us(*std::move(lease)), now);
 }
 
-Dhcp6Client::Step Dhcp6Client::refused(Error error, Instant now) {
+Dhcp6Client::Step Dhcp6Client::refused(const Error& error, Instant now) {
     const bool is_no = error.code == ErrorCode::Refused;
     const bool has_address = m_state == State::Renewing || m_state == State::Rebinding;
     const std::string why = "a DHCPv6 server refused: " + error.text();

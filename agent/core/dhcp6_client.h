@@ -72,7 +72,7 @@ private:
     Step informed(const Dhcp6Message& message, Instant now);
     Step advertised(const Dhcp6Message& message, Instant now);
     Step replied(const Dhcp6Message& message, Instant now);
-    Step refused(Error error, Instant now);
+    Step refused(const Error& error, Instant now);
     void begin_anew(Instant now);
     Step bind(Dhcp6Lease lease, Instant now);
     Step lose(ErrorCode code, std::string why, Instant now);

@@ -40,11 +40,12 @@ Result<Dhcp6Message> decode_dhcp6(ByteView payload) {
         return fail(ErrorCode::InvalidData, "a DHCPv6 message is too long");
     ByteReader in(payload);
     const std::uint32_t head = in.u32();
-    const auto type = static_cast<Dhcp6Message::Type>(head >> 24);
-    if (!in.ok() || type < Dhcp6Message::Type::Solicit ||
-        type > Dhcp6Message::Type::InformationRequest)
+    const std::uint32_t type = head >> 24;
+    if (!in.ok() || type < std::to_underlying(Dhcp6Message::Type::Solicit) ||
+        type > std::to_underlying(Dhcp6Message::Type::InformationRequest))
         return fail(ErrorCode::InvalidData, "not a message of a DHCPv6 server or client");
-    Dhcp6Message message{.type = type, .transaction = head & transaction_mask};
+    Dhcp6Message message{.type = static_cast<Dhcp6Message::Type>(type),
+                         .transaction = head & transaction_mask};
     message.options = TRY(read_dhcp6_options(in.take(in.left())));
     return message;
 }

@@ -82,12 +82,17 @@ def udhcpd(namespace, interface, *options, pool=POOL, seconds=600):
     return namespace.start("udhcpd", "-f", "-a", "1", path, ready="started")
 
 
-def radvd(namespace, interface, *lines, prefix=NETWORK6, autonomous=True, every_s=(600, 1800)):
-    """A router that answers solicitations and otherwise speaks seldom. `lines` as in its file."""
+def radvd_file(namespace, interface, *lines, prefix=NETWORK6, autonomous=True, every_s=(600, 1800)):
+    """Writes the settings of radvd(): one that runs already reads them at a SIGHUP."""
     autonomous = "" if autonomous else "AdvAutonomous off;"
     body = "\n".join(["AdvSendAdvert on;", f"MinRtrAdvInterval {every_s[0]};", f"MaxRtrAdvInterval {every_s[1]};",
                       f"prefix {prefix} {{ {autonomous} }};" if prefix else "", *lines])
-    path = namespace.net.file(f"radvd.{namespace.name}.conf", f"interface {interface} {{\n{body}\n}};\n")
+    return namespace.net.file(f"radvd.{namespace.name}.conf", f"interface {interface} {{\n{body}\n}};\n")
+
+
+def radvd(namespace, interface, *lines, prefix=NETWORK6, autonomous=True, every_s=(600, 1800)):
+    """A router that answers solicitations and otherwise speaks seldom. `lines` as in its file."""
+    path = radvd_file(namespace, interface, *lines, prefix=prefix, autonomous=autonomous, every_s=every_s)
     namespace.sysctl("net.ipv6.conf.all.forwarding", 1)
     return namespace.start("radvd", "--nodaemon", "--config", path, "--logmethod", "stderr", "--debug", "3",
                            "--pidfile", namespace.net.folder / "radvd.pid", ready="sending RA|polling for")

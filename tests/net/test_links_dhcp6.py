@@ -3,6 +3,8 @@
     node [eth0]────────────[lan0] router: fe80::1, 2001:db8:1::1/64, and no IPv4 at all
 """
 
+import signal
+
 from lib import dhcp_servers
 from lib.links_probe import LinksProbe
 from lib.netns import Net
@@ -164,15 +166,15 @@ def test_nobody_is_asked_where_no_router_says_so():
 
 
 def test_a_router_that_changes_its_mind_is_followed():
-    """A network that gets its server while the node waits."""
+    """A network that gets its server while the node waits: nothing but a flag is another then."""
     with Net() as net:
         node, router = lan(net)
-        before = dhcp_servers.radvd(router, "lan0", prefix=None)
+        routers = dhcp_servers.radvd(router, "lan0", autonomous=False)
         probe = LinksProbe(node)
         node.until(lambda: node.ip("-6", "route", "show", "default"))
-        before.stop()
         dhcp_servers.kea6(router, "lan0", options=[("dns-servers", RESOLVER)])
-        dhcp_servers.radvd(router, "lan0", "AdvManagedFlag on;", autonomous=False)
+        dhcp_servers.radvd_file(router, "lan0", "AdvManagedFlag on;", autonomous=False)
+        routers.signal(signal.SIGHUP)
         assert probe.usable(is_leased)["resolvers"] == [RESOLVER]
 
 
