@@ -56,6 +56,8 @@ def kea6(namespace, interface, *, options=(), seconds=600, preferred_s=None, ren
         "interfaces-config": {"interfaces": [interface]},
         "lease-database": {"type": "memfile", "persist": False},
         "server-id": {"type": "LL", "persist": False},
+        # It hears each question once on every link-local address: its threads would answer out of order.
+        "multi-threading": {"enable-multi-threading": False},
         "valid-lifetime": seconds,
         "preferred-lifetime": preferred_s or seconds,
         "subnet6": [{"id": 1, "subnet": NETWORK6, "interface": interface, "rapid-commit": rapid_commit,
