@@ -59,14 +59,21 @@ void Boot::on(LinkLost event) {
     std::erase_if(m_links, [&](const auto& link) { return link.ifindex == event.ifindex; });
 }
 
+// A lease that was renewed leads nowhere else.
+static bool leads_alike(const UplinkHandOff& a, const UplinkHandOff& b) {
+    return a.addresses == b.addresses && a.gateways == b.gateways && a.resolvers == b.resolvers;
+}
+
 void Boot::on(LinkUsable event) {
     const auto known = std::ranges::find(m_links, event.link.ifindex, &UplinkHandOff::ifindex);
     const std::string line = event.link.name + " " +
                              (event.link.addresses.empty() ? "" : event.link.addresses[0].text());
+    const bool is_news = known == m_links.end() || !leads_alike(*known, event.link);
     if (known != m_links.end())
         *known = std::move(event.link);
     else
         m_links.push_back(std::move(event.link));
+    if (!is_news) return;
     m_links_changed = true;
     if (m_phase == Phase::Links) {
         report_stage(Stage::Links, line, m_now.instant - m_stage_began,
