@@ -7,7 +7,7 @@
 //   connect                    opens a connection; every request opens one if there is none
 //   close
 //   enroll SEED INVITE         the key made from SEED asks with INVITE
-//   join SEED [stepped-back]
+//   join SEED [stepped-back | has-session]
 //   post SEED TARGET BODY      a proved request with any body (the rest of the line)
 //   replay                     the bytes of the last request, over a new connection
 //   key SEED                   the key made from SEED, both halves: for a tunnel of its own
@@ -111,7 +111,8 @@ public:
         NodeRequest body{.hostname = "client-" + std::string(word(1)),
                          .boot_id = std::string(32, 'b'),
                          .agent = "gateway-client",
-                         .clock_stepped_back = word(2) == "stepped-back"};
+                         .clock_stepped_back = word(2) == "stepped-back",
+                         .has_session = word(2) == "has-session"};
         if (verb == "enroll") body.invite = SecretBytes(word(2));
         auto pending =
             TRY(make_request(node.key, node.public_key, m_connection->gateway, m_name, body));

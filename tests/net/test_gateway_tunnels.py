@@ -170,31 +170,30 @@ def test_a_member_is_a_peer_with_its_own_address_and_no_other():
 
 # --- joins and sessions ---------------------------------------------------------------------------
 
+def forget_session():
+    """The node's kernel makes its peer anew."""
+    public = site().gateway.wireguard_public
+    run(f"""
+        ip netns exec node wg set wg0 peer {public} remove
+        ip netns exec node wg set wg0 private-key /run/node.key peer {public} endpoint 10.0.0.1:51820 \
+            allowed-ips {site().org.prefix}
+    """)
+
+
 def test_a_join_leaves_a_live_session_alone():
     """Each boot of a maintainer would make the tunnel blink."""
     ping_gateway()
     before = last_handshake()
-    ask(f"join {NODE}")
-    expect(last_handshake(), before, "the newest handshake after a join")
+    ask(f"join {NODE} has-session")
+    expect(last_handshake(), before, "the newest handshake after a join that tells of the session")
     ask(f"join {NODE} stepped-back")
     expect(last_handshake(), 0, "the newest handshake after a join whose clock stepped back")
-    run("ip netns exec node wg set wg0 private-key /run/node.key")  # the node's end of the session is gone, too
-    run("ip -n node link set wg0 down && ip -n node link set wg0 up")
-    run(f"ip -n node route replace {site().org.prefix} dev wg0")
+    forget_session()  # the node's end of it
     assert ping_gateway(check=False)
 
 
 def test_a_clock_that_was_ahead_once_is_forgiven_at_the_join():
     """A node whose clock was ten years ahead for one boot would be dropped by the kernel for ten years."""
-    key, public = "/run/node.key", site().gateway.wireguard_public
-
-    def forget_session():
-        run(f"""
-            ip netns exec node wg set wg0 peer {public} remove
-            ip netns exec node wg set wg0 private-key {key} peer {public} endpoint 10.0.0.1:51820 \
-                allowed-ips {site().org.prefix}
-        """)
-
     now = int(run("date +%s").stdout)
     ask(f"join {NODE} stepped-back")
     forget_session()
