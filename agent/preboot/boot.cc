@@ -146,7 +146,9 @@ NodeState Boot::state_to_remember() const {
     if (state.gateways.size() > state_gateways_limit) state.gateways.resize(state_gateways_limit);
     state.clock_floor = std::max(state.clock_floor, m_conversation->gateway.newest_not_before);
     state.attestation_serial = std::max(state.attestation_serial, m_joined->attestation.serial);
-    state.attestation = m_joined->answer.attestation;
+    // The same words are signed anew for every answer, and no two signatures are alike.
+    const auto kept = parse_attestation(state.attestation);
+    if (!kept || *kept != m_joined->attestation) state.attestation = m_joined->answer.attestation;
     remember_set(state);
     return state;
 }

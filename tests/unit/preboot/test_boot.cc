@@ -489,6 +489,23 @@ TEST_CASE("fast start: a set that says nothing new is not written again") {
     CHECK(world.stored_state->bootstrap_set != before);
 }
 
+// The gateway signs the same words anew for every answer, and every signature is another one.
+TEST_CASE("fast start: an attestation that says nothing new is not written again") {
+    BootWorld world;
+    WallTime not_after = world.wall + one_day * 30;
+    world.org.tamper = [&](MembershipAnswer& answer) {
+        answer.attestation =
+            world.org.signer.attest(answer.prefix, answer.node, Role::Node, not_after);
+    };
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    const NodeState before = *world.stored_state;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(*world.stored_state == before);
+    not_after += one_day;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.stored_state->attestation != before.attestation);
+}
+
 // Whoever can write to flash, or has kept what was there, must gain nothing.
 TEST_CASE(
     "fast start: a set that may not be believed is not used, and the node joins all the same") {
