@@ -78,6 +78,11 @@ class Nvram:
             self._append(variable)
         self.path.write_bytes(self._data)
 
+    def remove(self, name):
+        """Deletes a variable of ours; its old bytes are not left behind either."""
+        self.variables.remove(self.ours()[name])
+        self.compact()
+
     def add(self, name, data, vendor=FORTROS, attributes=NON_VOLATILE | BOOT_SERVICE | RUNTIME):
         """Writes one more variable into the file."""
         self._append(Variable(vendor, name, attributes, data))
