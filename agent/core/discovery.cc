@@ -75,7 +75,10 @@ std::vector<Discovery::Action> Discovery::looked_up(Id id, Result<std::vector<En
     const auto lookup = std::ranges::find(m_lookups, id, &RunningLookup::id);
     if (lookup == m_lookups.end()) return {};
     const Source source = lookup->source;
+    const ResolverSet resolvers = std::move(lookup->resolvers);
     m_lookups.erase(lookup);
+    if (!answer && answer.error().code == ErrorCode::Unreachable)
+        m_unheard.emplace_back(source, resolvers);
     if (!answer)
         give_up(id, source, std::nullopt, std::move(answer).error());
     else if (answer->empty())
@@ -83,7 +86,8 @@ std::vector<Discovery::Action> Discovery::looked_up(Id id, Result<std::vector<En
                 {ErrorCode::NameNotResolved, "the name has no addresses"});
     else {
         Run& run = run_of(source);
-        take_in(run, *answer);
+        take_in(run,
+                std::span(*answer).first(std::min(answer->size(), candidates_per_source_limit)));
         run.next_lookup = now + m_plan.head_start;
     }
     return advance(now);
@@ -99,6 +103,7 @@ std::vector<Discovery::Action> Discovery::attempt_failed(Id id, Error error, Ins
     const auto attempt = remove_attempt(id);
     if (!attempt) return {};
     const Candidate& candidate = attempt->candidate;
+    if (error.code == ErrorCode::Unreachable) m_unreached.push_back(candidate);
     give_up(id, candidate.source, candidate.endpoint, std::move(error));
     m_next_attempt = now;
     return advance(now);
@@ -112,8 +117,14 @@ std::vector<Discovery::Action> Discovery::set_aside(Id id, Instant now) {
 
 std::vector<Discovery::Action> Discovery::learn(const std::vector<ResolverSet>& dhcp_resolvers,
                                                 Instant now) {
+    for (const auto& candidate : std::exchange(m_unreached, {})) {
+        std::erase(m_tried, candidate.endpoint);
+        run_of(candidate.source).candidates.push_back(candidate.endpoint);
+    }
+    for (auto& [source, resolvers] : std::exchange(m_unheard, {}))
+        run_of(source).resolvers.push_back(std::move(resolvers));
     const auto run = std::ranges::find(m_runs, Source::DhcpDns, &Run::source);
-    if (run == m_runs.end()) return {};
+    if (run == m_runs.end()) return advance(now);
     for (const auto& resolvers : dhcp_resolvers) {
         if (std::ranges::contains(m_plan.dhcp_resolvers, resolvers)) continue;
         m_plan.dhcp_resolvers.push_back(resolvers);
@@ -230,7 +241,7 @@ void Discovery::start(Run& run, Instant now) {
 void Discovery::start_lookups(Run& run, Instant now) {
     while (!run.resolvers.empty()) {
         const bool is_busy = is_asking(run) || is_trying(run) || !run.candidates.empty();
-        if (is_busy && !m_plan.race) return;
+        if (!m_plan.race && is_anything_under_way()) return;
         if (is_busy && now < run.next_lookup) return wake(run.next_lookup);
         const Id id = m_next_id++;
         m_lookups.push_back({id, run.source, run.resolvers.front(), now + m_plan.lookup_timeout});
@@ -281,8 +292,8 @@ Candidate Discovery::take_candidate() {
 
 // --- small things ---------------------------------------------------------------------------------
 
-void Discovery::take_in(Run& run, const std::vector<Endpoint>& endpoints) {
-    for (const auto& endpoint : endpoints | std::views::take(candidates_per_source_limit))
+void Discovery::take_in(Run& run, std::span<const Endpoint> endpoints) {
+    for (const auto& endpoint : endpoints)
         if (!std::ranges::contains(m_tried, endpoint) &&
             !std::ranges::contains(run.candidates, endpoint))
             run.candidates.push_back(endpoint);
@@ -295,6 +306,11 @@ Discovery::Run& Discovery::run_of(Source source) {
 bool Discovery::has_work(const Run& run) const {
     return !run.started || !run.resolvers.empty() || !run.candidates.empty() || is_asking(run) ||
            is_trying(run);
+}
+
+bool Discovery::is_anything_under_way() const {
+    return !m_lookups.empty() || !m_attempts.empty() ||
+           std::ranges::any_of(m_runs, [](const Run& run) { return !run.candidates.empty(); });
 }
 
 bool Discovery::is_asking(const Run& run) const {

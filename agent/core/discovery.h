@@ -14,8 +14,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -140,7 +142,8 @@ public:
     std::vector<Action> attempt_authenticated(Id id);
     // The attempt went well and is not needed: the race goes on without a word about it.
     std::vector<Action> set_aside(Id id, Instant now);
-    // A link has brought resolvers: those that are new are asked like the others.
+    // A link came or changed: resolvers that are new are asked like the others, and what could not be
+    // reached before gets another chance.
     std::vector<Action> learn(const std::vector<ResolverSet>& dhcp_resolvers, Instant now);
     // Ends what is overdue and begins what is due.
     std::vector<Action> tick(Instant now);
@@ -178,10 +181,11 @@ private:
     void start_lookups(Run& run, Instant now);
     void start_attempts(Instant now);
     void start(Run& run, Instant now);
-    void take_in(Run& run, const std::vector<Endpoint>& endpoints);
+    void take_in(Run& run, std::span<const Endpoint> endpoints);
     Candidate take_candidate();  // there must be one
     Run& run_of(Source source);
     bool has_work(const Run& run) const;
+    bool is_anything_under_way() const;
     bool is_asking(const Run& run) const;
     bool is_trying(const Run& run) const;
     void give_up(Id id, Source source, std::optional<Endpoint> endpoint, Error error);
@@ -195,6 +199,9 @@ private:
     std::vector<RunningAttempt> m_attempts;
     std::optional<RunningAttempt> m_winner;
     std::vector<Endpoint> m_tried;  // no endpoint is tried twice, however many sources name it
+    // What could not be reached: it may be on another link.
+    std::vector<Candidate> m_unreached;
+    std::vector<std::pair<Source, ResolverSet>> m_unheard;
     Instant m_next_source{};
     Instant m_next_attempt{};
     bool m_exhausted = false;

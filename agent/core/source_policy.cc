@@ -5,7 +5,7 @@
 namespace fortros {
 
 SourcePolicy source_policy(const Settings& settings, const std::optional<NodeState>& state,
-                           const std::optional<PublicKey>& key) {
+                           const std::optional<PublicKey>& key, bool has_invite) {
     SourcePolicy policy{.sources = settings.sources};
     const bool keeps_state = settings.state_store.kind != StoreKind::Ephemeral;
     // A state that only promises an enrolment may be of another key: of one that was made when this
@@ -14,7 +14,7 @@ SourcePolicy source_policy(const Settings& settings, const std::optional<NodeSta
         policy.state_lost = true;
         policy.sources = policy.sources & SourceSet::only(Source::Cached);
     }
-    const bool enrolled = key && (!state || state->enrolled);
+    const bool enrolled = key && (!state || state->enrolled || !has_invite);
     if (enrolled && settings.sources_enrolled)
         policy.sources = policy.sources & *settings.sources_enrolled;
     if (state && state->policy) policy.sources = policy.sources & *state->policy;

@@ -1,6 +1,7 @@
 // Which sources may name a gateway on this node: what the image's file and the command line allow,
 // narrowed by what the node remembers. It can't fail open: an attacker who can delete or spoil a
-// variable must not be able to widen what the node asks of the network.
+// variable must not be able to widen what the node asks of the network. Who can write one that is sound
+// (an old one, say) still can where there is an invite: that is a node whose enrolment has begun.
 #pragma once
 
 #include <optional>
@@ -19,9 +20,10 @@ struct SourcePolicy {
         false;  // there is a key, and no state that fits it: the narrowest policy holds
 };
 
-// `settings` are already narrowed by the command line; `key` is the node's own, if it has one.
+// `settings` are already narrowed by the command line; `key` is the node's own, if it has one. A node
+// with a key and no invite can only have been enrolled.
 SourcePolicy source_policy(const Settings& settings, const std::optional<NodeState>& state,
-                           const std::optional<PublicKey>& key);
+                           const std::optional<PublicKey>& key, bool has_invite);
 
 // What of `settings` and `state` counts as cached: what has proved true, newest first, then what is
 // baked in.

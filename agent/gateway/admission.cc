@@ -228,8 +228,8 @@ Status Admission::prepare_tunnel(const NodeRecord& node, const NodeRequest& body
     const auto [known, is_first] = m_boots.try_emplace(node.key, body.boot_id);
     const bool has_rebooted = !is_first && known->second != body.boot_id;
     known->second = body.boot_id;
-    if (body.has_session && !body.clock_stepped_back) return {};
     const auto tunnel = TRY(m_parts.tunnels.find(node.key));
+    if (tunnel && body.has_session && !body.clock_stepped_back) return {};
     const bool is_live = tunnel && tunnel->last_handshake && *tunnel->last_handshake <= now &&
                          now - *tunnel->last_handshake < session_life;
     if (is_live && !has_rebooted && !body.clock_stepped_back) return {};

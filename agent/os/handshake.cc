@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 
 namespace fortros {
 
 static constexpr Duration shortest_pause = 5ms;
 static constexpr Duration longest_pause = 100ms;
 static constexpr std::uint16_t discard_port = 9;  // RFC 863
+// The kernel gives a peer up 90 s after the last packet for it.
+static constexpr Duration packet_interval = 5s;
 
 // Any packet to the peer makes the kernel send a handshake initiation. The answer to this one, if
 // there is one at all, is of no interest.
@@ -32,15 +35,14 @@ static Status send_datagram(const std::string& interface, const IpAddress& addre
     return {};
 }
 
-Result<std::unique_ptr<HandshakeWatch>> HandshakeWatch::start(Loop& loop, WireGuard& wireguard,
-                                                              const std::string& interface,
-                                                              const PublicKey& peer,
-                                                              const IpAddress& overlay_address,
-                                                              Answered answered) {
-    TRY(send_datagram(interface, overlay_address));
+std::unique_ptr<HandshakeWatch> HandshakeWatch::start(Loop& loop, WireGuard& wireguard,
+                                                      const std::string& interface,
+                                                      const PublicKey& peer,
+                                                      const IpAddress& overlay_address,
+                                                      Answered answered) {
     std::unique_ptr<HandshakeWatch> watch(
-        new HandshakeWatch(loop, wireguard, interface, peer, std::move(answered)));
-    watch->m_timer = loop.after(shortest_pause, [self = watch.get()] { self->look(); });
+        new HandshakeWatch(loop, wireguard, interface, peer, overlay_address, std::move(answered)));
+    watch->m_timer = loop.after(0s, [self = watch.get()] { self->look(); });
     return watch;
 }
 
@@ -49,7 +51,16 @@ void HandshakeWatch::look() {
     if (status) {
         const auto peer = std::ranges::find(
             status->peers, m_peer, [](const auto& candidate) { return candidate.peer.key; });
-        if (peer != status->peers.end() && peer->last_handshake) return m_answered();
+        if (peer != status->peers.end() && peer->last_handshake) {
+            // It may end this watch.
+            const Answered answered = std::move(m_answered);
+            return answered();
+        }
+    }
+    if (const Instant now = monotonic_now(); now >= m_next_packet) {
+        // One that can't be sent, for want of a route perhaps, is sent again.
+        std::ignore = send_datagram(m_interface, m_address);
+        m_next_packet = now + packet_interval;
     }
     m_pause = std::clamp(m_pause * 2, shortest_pause, longest_pause);
     m_timer = m_loop.after(m_pause, [this] { look(); });

@@ -1,6 +1,6 @@
 // Waits for a WireGuard peer to answer its first handshake. The kernel tells nobody when that
-// happens, so its status is asked again, quickly at first. It sends one datagram into the tunnel,
-// which is what makes the kernel begin; it never gives up by itself: its owner has the deadline.
+// happens, so its status is asked again, quickly at first. It sends a datagram into the tunnel now and
+// then, which is what makes the kernel begin; it never gives up by itself: its owner has the deadline.
 #pragma once
 
 #include <functional>
@@ -22,19 +22,20 @@ public:
 
     // `loop` and `wireguard` must outlive the watch. `answered` is called once, from the loop.
     // Destroying the watch ends it.
-    static Result<std::unique_ptr<HandshakeWatch>> start(Loop& loop, WireGuard& wireguard,
-                                                         const std::string& interface,
-                                                         const PublicKey& peer,
-                                                         const IpAddress& overlay_address,
-                                                         Answered answered);
+    static std::unique_ptr<HandshakeWatch> start(Loop& loop, WireGuard& wireguard,
+                                                 const std::string& interface,
+                                                 const PublicKey& peer,
+                                                 const IpAddress& overlay_address,
+                                                 Answered answered);
 
 private:
     HandshakeWatch(Loop& loop, WireGuard& wireguard, std::string interface, const PublicKey& peer,
-                   Answered answered)
+                   const IpAddress& address, Answered answered)
         : m_loop(loop),
           m_wireguard(wireguard),
           m_interface(std::move(interface)),
           m_peer(peer),
+          m_address(address),
           m_answered(std::move(answered)) {}
     void look();
 
@@ -42,7 +43,9 @@ private:
     WireGuard& m_wireguard;
     std::string m_interface;
     PublicKey m_peer;
+    IpAddress m_address;  // the peer's, in the overlay
     Answered m_answered;
+    Instant m_next_packet{};
     Duration m_pause{};
     Loop::Timer m_timer;
 };

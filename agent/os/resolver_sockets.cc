@@ -50,9 +50,20 @@ static int set_option(int, ares_socket_opt_t, const void*, ares_socklen_t, void*
     return -1;
 }
 
+static bool is_loopback(const sockaddr* address) {
+    if (address->sa_family == AF_INET)
+        return ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr) >> 24 == 127;
+    return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr);
+}
+
+// A link's resolver is asked through that link, whatever link the routes prefer.
 static int connect_socket(int fd, const sockaddr* address, ares_socklen_t size, unsigned int,
                           void* ifindex) {
     sockaddr_in6 copy;
+    const int link = static_cast<int>(*static_cast<const unsigned*>(ifindex));
+    if (link != 0 && !is_loopback(address) &&
+        ::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &link, sizeof link) < 0)
+        return -1;
     return ::connect(fd, real_address(address, copy, ifindex), size);
 }
 

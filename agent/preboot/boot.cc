@@ -56,7 +56,8 @@ std::optional<Instant> Boot::deadline() const {
 
 // An administrator takes longer than a network.
 Instant Boot::budget_end() const {
-    return m_approval_deadline.value_or(m_started + m_in.settings.total_timeout);
+    const Instant end = m_started + m_in.settings.total_timeout;
+    return std::max(end, m_approval_deadline.value_or(end));
 }
 
 void Boot::on(Tick) {
@@ -245,7 +246,8 @@ void Boot::finish(ExitStatus status, std::string why) {
                         std::to_string(static_cast<int>(status)) + "): " + why;
     }
     // The interfaces are there if and only if there is a hand-off.
-    if (m_fast_start && status != ExitStatus::Joined && status != ExitStatus::NoHandshake)
+    if ((m_fast_start || m_joined) && status != ExitStatus::Joined &&
+        status != ExitStatus::NoHandshake)
         emit(TakeDownOverlay{});
     emit(Report{std::move(entry)});
     emit(Finish{status});

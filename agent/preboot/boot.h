@@ -81,7 +81,6 @@ private:
     struct Conversation {
         Discovery::Id id = 0;
         Candidate candidate;
-        Instant began{};
         GatewayIdentity gateway;
         std::optional<PendingRequest> pending{};
     };
@@ -90,6 +89,7 @@ private:
     struct FastStart {
         BootstrapSet set;
         IpAddress address;
+        std::optional<IpAddress> reached{};  // its family is what the endpoints are chosen by
         bool applied = false;
         std::vector<InterfaceHandOff> interfaces{};
         std::vector<PublicKey> answered{};  // the peers that have answered a handshake
@@ -113,6 +113,8 @@ private:
 
     // boot_discovery.cc: stages 3 to 5
     bool check_policy();
+    bool may_start_early() const;
+    void start_early();
     void start_round();
     void perform(std::vector<Discovery::Action> actions);
     void give_up(const Discovery::GaveUp& what);
@@ -133,7 +135,10 @@ private:
 
     // boot_fast_start.cc: the overlay before any gateway has answered
     Result<BootstrapSet> check_remembered_set() const;
+    std::optional<OrgPrefix> known_prefix() const;
     void fast_start();
+    void apply_fast_start();
+    void fast_start_elsewhere();
     void fast_start_applied(Result<std::vector<InterfaceHandOff>> interfaces);
     void fast_start_answered(const PublicKey& peer);
     bool has_session_with(const PublicKey& gateway) const;
@@ -177,16 +182,17 @@ private:
     Discovery::Id m_next_id = 1;
     std::vector<std::pair<Discovery::Id, Instant>> m_attempts;  // when each began
     unsigned m_rounds = 0;
+    Instant m_round_began{};
     Duration m_retry_after{};  // the longest that a gateway asked for in this round
     std::optional<Instant> m_approval_deadline;  // while an administrator is waited for
     bool m_refused = false;   // a gateway that proved itself said no in this round
     bool m_patience = false;  // another one said: not yet
+    bool m_silence = false;   // another one was not heard at all
     ExitStatus m_cause = ExitStatus::NoGateway;  // the most telling failure so far
     std::string m_cause_text = "no gateway authenticated itself in time";
 
     std::optional<PublicKey> m_public_key;
     bool m_enroll_again = false;  // the gateway does not know this enrolled node: use the invite
-    bool m_key_is_stored = false;
     unsigned m_keys_made = 0;
     std::optional<Conversation> m_conversation;
     bool m_clock_trusted;

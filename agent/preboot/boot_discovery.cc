@@ -17,9 +17,9 @@ bool Boot::check_policy() {
             return false;
         }
         m_public_key = *key;
-        m_key_is_stored = true;
     }
-    const SourcePolicy policy = source_policy(m_in.settings, m_in.state, m_public_key);
+    const SourcePolicy policy =
+        source_policy(m_in.settings, m_in.state, m_public_key, !m_in.invite.empty());
     m_sources = policy.sources;
     m_policy_lost = policy.state_lost;
     if (m_policy_lost) {
@@ -81,8 +81,9 @@ void Boot::on(LinkUsable event) {
         fast_start();
         start_round();
     } else if (m_phase == Phase::Waiting && m_retry_after == Duration{}) {
-        start_round();  // a link that came or changed is the best reason to try at once
+        start_early();  // a link that came or changed is the best reason to try at once
     } else if (m_phase == Phase::Discovering) {
+        fast_start_elsewhere();
         const auto plan = make_discovery_plan(m_in.settings, m_in.state, m_sources, m_links);
         perform(m_discovery->learn(plan.dhcp_resolvers, m_now.instant));
     }
@@ -90,12 +91,23 @@ void Boot::on(LinkUsable event) {
 
 // --- stage 4: discover ---
 
+// A cable that flaps, or a router that changes its mind, must not make the node hammer the gateway.
+bool Boot::may_start_early() const {
+    return m_retry_after == Duration{} && m_now.instant >= m_round_began + m_in.settings.retry_min;
+}
+
+void Boot::start_early() {
+    if (may_start_early()) return start_round();
+    m_phase_deadline = std::min(*m_phase_deadline, m_round_began + m_in.settings.retry_min);
+}
+
 void Boot::start_round() {
     ++m_rounds;
+    m_round_began = m_now.instant;
     m_phase = Phase::Discovering;
     m_phase_deadline.reset();
     m_retry_after = {};
-    m_refused = m_patience = false;
+    m_refused = m_patience = m_silence = false;
     m_links_changed = false;
     m_attempts.clear();
     m_conversation.reset();
@@ -145,6 +157,9 @@ void Boot::give_up(const Discovery::GaveUp& what) {
     warn("gave-up", line,
          {{"source", std::string(name_of(what.source))},
           {"error", std::string(name_of(what.error.code))}});
+    if (what.endpoint &&
+        (what.error.code == ErrorCode::Timeout || what.error.code == ErrorCode::Unreachable))
+        m_silence = true;
     ExitStatus cause = ExitStatus::NoGateway;
     if (what.error.code == ErrorCode::Untrusted) cause = ExitStatus::GatewayUntrusted;
     if (what.error.code == ErrorCode::Busy) cause = ExitStatus::GatewayBusy;
@@ -163,10 +178,10 @@ static Duration jittered(Duration pause, Random& random) {
 }
 
 void Boot::round_failed() {
-    // No other gateway of this round has said otherwise, and asking again would change nothing.
-    if (m_refused && !m_patience) return finish(m_cause, m_cause_text);
+    // Every gateway of this round was heard and none has said otherwise: asking again changes nothing.
+    if (m_refused && !m_patience && !m_silence) return finish(m_cause, m_cause_text);
     // What failed before the link was there may work now.
-    if (m_links_changed && m_retry_after == Duration{}) return start_round();
+    if (m_links_changed && may_start_early()) return start_round();
     Duration pause = m_in.settings.retry_min;
     for (unsigned i = 1; i < m_rounds && pause < m_in.settings.retry_max; ++i) pause *= 2;
     pause = jittered(std::min(pause, m_in.settings.retry_max), m_random);
@@ -181,7 +196,15 @@ void Boot::round_failed() {
                  .fields = {{"round", std::int64_t{m_rounds}}}}});
 }
 
+// A gateway can't be reached by way of itself.
+static void leave_out_overlay(std::vector<Endpoint>& endpoints,
+                              const std::optional<OrgPrefix>& prefix) {
+    if (prefix)
+        std::erase_if(endpoints, [&](const auto& it) { return prefix->contains(it.address); });
+}
+
 void Boot::on(LookupDone event) {
+    if (event.endpoints) leave_out_overlay(*event.endpoints, known_prefix());
     if (m_phase == Phase::Discovering)
         perform(m_discovery->looked_up(event.id, std::move(event.endpoints), m_now.instant));
 }
@@ -217,7 +240,6 @@ void Boot::on(Authenticated event) {
     m_conversation = Conversation{
         .id = event.id,
         .candidate = *candidate,
-        .began = began,
         .gateway = std::move(event.gateway),
     };
     m_phase = Phase::Enrolling;

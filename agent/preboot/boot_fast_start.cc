@@ -14,12 +14,18 @@ static std::unexpected<Error> no_trust(std::string why) {
     return fail(ErrorCode::Untrusted, std::move(why));
 }
 
+// Pinned, or what an authenticated gateway has said.
+std::optional<OrgPrefix> Boot::known_prefix() const {
+    if (m_in.settings.prefix || !m_in.state) return m_in.settings.prefix;
+    return m_in.state->prefix;
+}
+
 // The set that this node may believe now. The state is in flash and anybody's: all that it says of
 // the set is checked by what the image has.
 Result<BootstrapSet> Boot::check_remembered_set() const {
     const NodeState& state = *m_in.state;
     if (!m_clock_trusted) return no_trust("the clock is not trusted");
-    const auto prefix = m_in.settings.prefix ? m_in.settings.prefix : state.prefix;
+    const auto prefix = known_prefix();
     if (!prefix) return no_trust("the overlay's prefix is not known");
     const Signer signer = TRY(m_verifier.verify(state.bootstrap_signer, m_now.wall));
     auto set =
@@ -41,12 +47,31 @@ void Boot::fast_start() {
         return warn("no-fast-start",
                     "the remembered bootstrap set is not used: " + set.error().text());
     const IpAddress address = overlay_address(set->prefix, *m_public_key);
-    OverlayOptions options{.listen_port = m_in.settings.listen_port, .mtu = m_in.settings.mtu};
-    if (!m_links.front().addresses.empty())
-        options.reached = m_links.front().addresses.front().address;
-    auto plan = make_overlay_plan(set->prefix, address, set->peers, options);
     m_fast_start = FastStart{.set = std::move(*set), .address = address};
+    if (!m_links.front().addresses.empty())
+        m_fast_start->reached = m_links.front().addresses.front().address;
+    apply_fast_start();
+}
+
+void Boot::apply_fast_start() {
+    const OverlayOptions options{.listen_port = m_in.settings.listen_port,
+                                 .mtu = m_in.settings.mtu,
+                                 .reached = m_fast_start->reached};
+    auto plan = make_overlay_plan(m_fast_start->set.prefix, m_fast_start->address,
+                                  m_fast_start->set.peers, options);
     emit(ApplyOverlay{.plan = std::move(plan), .key = m_in.key->duplicate(), .remembered = true});
+}
+
+// The first link's family may lead nowhere: when another comes, and nobody has answered, it is tried.
+void Boot::fast_start_elsewhere() {
+    if (!m_fast_start || !m_fast_start->applied || !m_fast_start->answered.empty()) return;
+    for (const auto& link : m_links)
+        for (const auto& network : link.addresses) {
+            const auto& reached = m_fast_start->reached;
+            if (reached && network.address.family() == reached->family()) continue;
+            m_fast_start->reached = network.address;
+            return apply_fast_start();
+        }
 }
 
 void Boot::fast_start_applied(Result<std::vector<InterfaceHandOff>> interfaces) {
@@ -123,10 +148,13 @@ void Boot::remember_set(NodeState& state) const {
     std::optional<BootstrapSet> stored;
     if (m_in.state && !m_in.state->bootstrap_set.empty())
         if (auto set = check_remembered_set()) stored = std::move(*set);
-    if (!should_replace(stored, *m_joined->bootstrap, m_now.wall)) return;
+    const BootstrapSet& fresh = *m_joined->bootstrap;
+    if (!should_replace(stored, fresh, m_now.wall) || fresh.serial < state.bootstrap_serial) return;
+    // There is no room for it: every boot would write, and none start fast.
+    if (m_joined->bootstrap_signer.size() > bootstrap_signer_limit) return;
     state.bootstrap_set = m_joined->answer.bootstrap;
     state.bootstrap_signer = m_joined->bootstrap_signer;
-    state.bootstrap_serial = m_joined->bootstrap->serial;
+    state.bootstrap_serial = fresh.serial;
 }
 
 }  // namespace fortros

@@ -148,7 +148,7 @@ static int run(PrebootOptions options, char** arguments) {
     return static_cast<int>(status);
 }
 
-// Only what a boot would do before it asks for anything. The clock is judged and not set.
+// What a boot would do before it asks for anything, but for the clock: it is judged and not set.
 static Prepared<ProbeReport> probe_with(const PrebootOptions& options, char** arguments, Log& log) {
     auto settings = TRY(prepare_settings(options));
     if (Status status = ready_efivarfs(settings, arguments); !status)
@@ -171,8 +171,22 @@ static Prepared<ProbeReport> probe_with(const PrebootOptions& options, char** ar
     auto loop = Loop::create();
     if (!loop) return internal(loop.error());
     KernelRandom random;
-    Probe machine(settings, prepare_state(*stores.state, log), public_key);
-    Shell shell({**loop, log, random, *anchors, *stores.key, *stores.state, options.run_directory},
+    const auto state = prepare_state(*stores.state, log);
+    const auto invite = prepare_invite(settings);
+    const ClockVerdict clock = clock_verdict(settings, *anchors, state);
+    Probe machine({.settings = settings,
+                   .state = state,
+                   .key = public_key,
+                   .has_invite = invite && !invite->empty(),
+                   .clock = clock});
+    Shell shell({.loop = **loop,
+                 .log = log,
+                 .random = random,
+                 .anchors = *anchors,
+                 .key_store = *stores.key,
+                 .state_store = *stores.state,
+                 .run_directory = options.run_directory,
+                 .clock_error = clock.now - wall_now()},
                 std::move(settings), machine);
     if (shell.run() == ExitStatus::Internal)
         return internal({ErrorCode::Internal, "the event loop failed: see above"});

@@ -70,19 +70,25 @@ std::optional<NodeState> prepare_state(StateStore& store, Log& log) {
     return std::move(*state);
 }
 
-ClockVerdict prepare_clock(const Settings& settings, const TrustAnchors& anchors,
-                           const std::optional<NodeState>& state, Log& log) {
+ClockVerdict clock_verdict(const Settings& settings, const TrustAnchors& anchors,
+                           const std::optional<NodeState>& state) {
     ClockEvidence evidence{.rtc = wall_now(),
                            .build_time = settings.build_time,
                            .ca_not_before = anchors.newest_not_before(),
                            .ca_not_after = anchors.latest_not_after(),
                            .window = settings.rtc_window};
     if (state && state->enrolled) evidence.remembered = state->clock_floor;
-    const ClockVerdict verdict = judge_clock(evidence);
-    if (verdict.now == evidence.rtc) return verdict;
+    return judge_clock(evidence);
+}
+
+ClockVerdict prepare_clock(const Settings& settings, const TrustAnchors& anchors,
+                           const std::optional<NodeState>& state, Log& log) {
+    const WallTime rtc = wall_now();
+    const ClockVerdict verdict = clock_verdict(settings, anchors, state);
+    if (rtc >= verdict.floor) return verdict;
     log.write({.level = Level::Warning,
                .event = "clock-before-floor",
-               .message = "the clock says " + to_rfc3339(evidence.rtc) + ", which is before " +
+               .message = "the clock says " + to_rfc3339(rtc) + ", which is before " +
                           to_rfc3339(verdict.floor) + "; it is set to the latter for now"});
     if (Status status = set_wall_clock(verdict.now); !status)
         log.write(

@@ -45,7 +45,10 @@ Stores prepare_stores(const Settings& settings, Log& log);
 // The state, or nothing where none was kept or what was kept is not sound, with a warning.
 std::optional<NodeState> prepare_state(StateStore& store, Log& log);
 
-// Judges the clock, and sets it where it is before the floor.
+// Judges the clock.
+ClockVerdict clock_verdict(const Settings& settings, const TrustAnchors& anchors,
+                           const std::optional<NodeState>& state);
+// The same, and sets it where it is before the floor.
 ClockVerdict prepare_clock(const Settings& settings, const TrustAnchors& anchors,
                            const std::optional<NodeState>& state, Log& log);
 

@@ -4,9 +4,10 @@
 
 namespace fortros {
 
-Probe::Probe(Settings settings, std::optional<NodeState> state, const std::optional<PublicKey>& key)
-    : m_settings(std::move(settings)), m_state(std::move(state)) {
-    const SourcePolicy policy = source_policy(m_settings, m_state, key);
+Probe::Probe(ProbeInputs inputs)
+    : m_settings(std::move(inputs.settings)), m_state(std::move(inputs.state)) {
+    const SourcePolicy policy = source_policy(m_settings, m_state, inputs.key, inputs.has_invite);
+    m_report.clock = inputs.clock;
     m_report.gateway_name = m_settings.gateway_name;
     m_report.sources = policy.sources;
     m_report.state_lost = policy.state_lost;

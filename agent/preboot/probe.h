@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/clock_rule.h"
 #include "core/json.h"
 #include "core/settings.h"
 #include "core/source_policy.h"
@@ -46,6 +47,7 @@ struct ProbeReport {
     std::string gateway_name{};
     SourceSet sources{};      // that policy allows
     bool state_lost = false;  // which is why so few are
+    ClockVerdict clock{};     // certificates are judged at its `now`
     std::vector<UplinkHandOff> links{};
     std::optional<Duration> link_usable{};  // the first
     std::string link_trouble{};
@@ -64,9 +66,17 @@ Json to_json(const ProbeReport& report);
 // Tables for people.
 std::string to_text(const ProbeReport& report);
 
+struct ProbeInputs {
+    Settings settings;
+    std::optional<NodeState> state{};
+    std::optional<PublicKey> key{};
+    bool has_invite = false;
+    ClockVerdict clock{};
+};
+
 class Probe final : public Machine {
 public:
-    Probe(Settings settings, std::optional<NodeState> state, const std::optional<PublicKey>& key);
+    explicit Probe(ProbeInputs inputs);
 
     std::vector<BootAction> start(Now now) override;
     std::vector<BootAction> step(BootEvent event, Now now) override;

@@ -99,6 +99,8 @@ Json to_json(const ProbeReport& report) {
         .set("status", name_of(report.status()))
         .set("sources", report.sources.text())
         .set("state_lost", report.state_lost)
+        .set("clock",
+             Json{}.set("now", to_rfc3339(report.clock.now)).set("trusted", report.clock.trusted))
         .set("links", elements(report.links))
         .set("link_usable_us", microseconds(report.link_usable))
         .set("link_trouble", report.link_trouble)
@@ -149,10 +151,13 @@ static std::string links_text(const ProbeReport& report) {
 }
 
 std::string to_text(const ProbeReport& report) {
-    std::string text = "gateway  " + report.gateway_name + "\nsources  " +
-                       (report.sources.empty() ? "none" : report.sources.text()) +
-                       (report.state_lost ? "  (the node has lost its state)" : "") + "\n\n" +
-                       links_text(report);
+    std::string text =
+        "gateway  " + report.gateway_name + "\nsources  " +
+        (report.sources.empty() ? "none" : report.sources.text()) +
+        (report.state_lost ? "  (the node has lost its state)" : "") + "\nclock    " +
+        to_rfc3339(report.clock.now) +
+        (report.clock.trusted ? "" : "  (not trusted: before the floor or far after it)") + "\n\n" +
+        links_text(report);
 
     std::vector<std::vector<std::string>> rows;
     for (const auto& silence : report.silences)

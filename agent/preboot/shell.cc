@@ -1,8 +1,5 @@
 #include "preboot/shell.h"
 
-#include <algorithm>
-#include <tuple>
-
 #include "base/encoding.h"
 #include "os/clock.h"
 #include "os/files.h"
@@ -39,7 +36,7 @@ Shell::Shell(ShellParts parts, Settings settings, Machine& machine)
 
 Shell::~Shell() = default;
 
-Now Shell::now() const { return {monotonic_now(), wall_now()}; }
+Now Shell::now() const { return {monotonic_now(), wall_now() + m_parts.clock_error}; }
 
 ExitStatus Shell::run() {
     m_busy = true;
@@ -124,7 +121,7 @@ void Shell::perform(Connect& action) {
     }
     auto connection = std::make_unique<Connection>(*this, action.id);
     connection->tls = m_connector->connect(
-        {.endpoint = action.endpoint, .gateway_name = m_settings.gateway_name, .now = wall_now()},
+        {.endpoint = action.endpoint, .gateway_name = m_settings.gateway_name, .now = now().wall},
         *connection);
     m_connections[action.id] = std::move(connection);
 }
@@ -167,20 +164,19 @@ Result<OverlayLinks*> Shell::overlay() {
     return &*m_overlay;
 }
 
-// A peer that is added anew begins with a handshake.
-void Shell::forget_session(const OverlayPlan& plan, const PublicKey& peer) {
+// A peer that is added anew begins with a handshake. To remove one that is not there is nothing.
+Status Shell::forget_session(const PublicKey& peer) {
     const WireGuardChange remove{.kind = WireGuardChange::Kind::Remove, .peer = {.key = peer}};
-    for (const auto& interface : plan.interfaces)
-        if (std::ranges::contains(interface.peers, peer, &WireGuardPeer::key))
-            // An interface that is not there yet knows no session.
-            std::ignore = m_overlay->wireguard().apply(interface.name, {&remove, 1});
+    for (const auto& interface : TRY(m_overlay->observe()))
+        TRY(m_overlay->wireguard().apply(interface.wireguard.name, {&remove, 1}));
+    return {};
 }
 
 // The guard comes first: no interface may be up for a moment without it.
 Result<std::vector<InterfaceHandOff>> Shell::apply(const ApplyOverlay& action) {
     if (m_settings.guard == GuardMode::Nftables) TRY(install_guard(action.plan.prefix));
     OverlayLinks& links = *TRY(overlay());
-    if (action.renew) forget_session(action.plan, *action.renew);
+    if (action.renew) TRY(forget_session(*action.renew));
     auto applied = TRY(links.apply(action.plan, action.key));
     for (const auto& change : applied.changes) note(Level::Debug, "overlay", change.text());
     return std::move(applied.interfaces);
@@ -195,9 +191,7 @@ void Shell::perform(AwaitHandshake& action) {
     auto watch = HandshakeWatch::start(
         m_parts.loop, m_overlay->wireguard(), action.interface, action.peer, action.address,
         [this, peer = action.peer] { post(HandshakeAnswered{peer}); });
-    // Without the watch the machine's deadline ends the wait, with this line before it.
-    if (!watch) return note(Level::Warning, "handshake-not-watched", watch.error().text());
-    m_handshakes[action.peer] = std::move(*watch);
+    m_handshakes[action.peer] = std::move(watch);
 }
 
 void Shell::perform(TakeDownOverlay&) {

@@ -34,6 +34,7 @@ struct ShellParts {
     KeyStore& key_store;
     StateStore& state_store;
     std::string run_directory;
+    std::chrono::seconds clock_error{0};  // what the system clock is behind what is believed
 };
 
 class Shell {
@@ -74,7 +75,7 @@ private:
     Status write_hand_off(const HandOff& hand_off) const;
     Result<OverlayLinks*> overlay();
     Result<std::vector<InterfaceHandOff>> apply(const ApplyOverlay& action);
-    void forget_session(const OverlayPlan& plan, const PublicKey& peer);
+    Status forget_session(const PublicKey& peer);
     void note(Level level, std::string event, std::string message);
 
     ShellParts m_parts;

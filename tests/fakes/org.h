@@ -2,6 +2,7 @@
 // proofs and answer as the protocol says, unless a test tells them to lie. No socket, no clock.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -70,7 +71,7 @@ struct FakeOrg {
     unsigned addresses_taken = 0;            // so many enrolments are answered 409
     std::uint32_t retry_after = 0;
     bool forget_proof = false;
-    void (*tamper)(MembershipAnswer& answer) = nullptr;
+    std::function<void(MembershipAnswer& answer)> tamper{};
     void (*tamper_with_set)(BootstrapSet& set) = nullptr;  // before it is signed
 
     // What a node sent in the clear of its TLS connection, and what it gets back.

@@ -368,6 +368,27 @@ TEST_CASE("resolvers that a link brings later are asked like the others") {
     CHECK(said.lookup().resolvers == resolver("192.0.2.54"));
 }
 
+// IPv6 comes by itself, IPv4 by DHCP a second later: what needed it must not be lost for the round.
+TEST_CASE("what could not be reached gets another chance when a link brings something") {
+    Race race(plan_of(SourceSet::only(Source::PublicDns)));
+    race.start();
+    const fortros::Error no_route{ErrorCode::Unreachable, "no route"};
+    Said said = race.discovery.looked_up(1, std::unexpected(no_route), race.now);
+    race.answer(said.lookup().id, {named});
+    said = race.discovery.attempt_failed(3, no_route, race.now);
+    CHECK(said.exhausted);
+    Race again(plan_of(SourceSet::only(Source::PublicDns)));
+    again.start();
+    said = again.discovery.looked_up(1, std::unexpected(no_route), again.now);
+    CHECK(said.lookup().resolvers == resolver("1.1.1.1"));
+    said = again.discovery.learn({}, again.now + lookup_stagger);
+    CHECK(said.lookup().resolvers == resolver("9.9.9.9"));
+    again.answer(2, {named});
+    again.discovery.attempt_failed(4, no_route, again.now);
+    said = again.discovery.learn({}, again.now + 1s);
+    CHECK(said.attempt().candidate.endpoint == named);
+}
+
 TEST_CASE("resolvers that a link brings are not asked where policy forbids it") {
     Race race(plan_of(SourceSet::only(Source::Cached)));
     race.start();
