@@ -40,10 +40,11 @@ NO_UEFI_KEY = "/etc/fortros/node.key"
 class Run:
     """What one run of the agent in the real root came to."""
 
-    def __init__(self, status, events, hand_off):
+    def __init__(self, status, events, hand_off=None, packets=()):
         self.status = status
         self.events = events
         self.hand_off = hand_off
+        self.packets = packets
 
     def said(self, event):
         return [entry["message"] for entry in self.events if entry["event"] == event]
@@ -84,15 +85,17 @@ class Ground:
         self.boot.commands.put("/tmp/variable", ATTRIBUTES + data)
         self.boot.run(f"chattr -i {STATE}; dd if=/tmp/variable of={STATE} bs=64k")
 
-    def again(self):
-        """Another run of the agent, with no overlay left from the last."""
+    def again(self, words=""):
+        """Another run of the agent with these words on its command line, and no overlay left from the last."""
         self.number += 1
+        self.boot.commands.put("/tmp/words", words)
+        before = len(self.boot.packets())
         folder = f"/run/again{self.number}"
         self.boot.run("for name in $(ls /sys/class/net); do case $name in fortros*) ip link del $name ;; esac; done")
-        done = self.boot.run(f"fortros-preboot run --run-directory {folder}", check=False)
+        done = self.boot.run(f"fortros-preboot run --kernel-command-line /tmp/words --run-directory {folder}", check=False)
         events = [json.loads(line) for line in self.boot.commands.read(f"{folder}/events.jsonl").splitlines()]
         hand_off = json.loads(self.boot.commands.read(f"{folder}/bootstrap.json")) if done.status == 0 else None
-        return Run(done.status, events, hand_off)
+        return Run(done.status, events, hand_off, self.boot.packets()[before:])
 
     def nodes(self):
         return self.world.nodes()
@@ -163,6 +166,20 @@ def test_large_variable_is_replaced():
     spoil(ground().sound[:20] + bytes(LARGE_BYTES), "too large")
 
 
+def test_spoilt_variable_asks_no_resolver():
+    """Who can spoil one variable could widen what the node asks of the network."""
+    ground().write(b"?")
+    ground().world.stop_gateway()
+    try:
+        run = ground().again("fortros.timeout=5s")
+    finally:
+        ground().world.start_gateway("honest")
+    expect(run.status, 16, "the exit status")
+    assert [packet for packet in run.packets if packet.kind == "tls"], "it did not knock at the gateway of its image"
+    expect([str(packet) for packet in run.packets if packet.kind == "dns"], [], "the list of DNS packets")
+    expect_mended(ground().again())
+
+
 def test_efivarfs_that_nobody_has_mounted_is_mounted():
     """In an initramfs that is not ours the node would lose its key with every boot."""
     ground().boot.run(f"umount {EFIVARS}")
@@ -220,8 +237,7 @@ def test_machine_without_uefi_joins_by_its_image():
     with ground().node.boot_without_firmware("no-uefi", ground().uki, files) as boot:
         boot.wait_for_real_root()
         expect(boot.verdict().status, 0, "the exit status")
-        hand_off = boot.hand_off()
-        run = Run(0, boot.events(), hand_off)
+        run = Run(0, boot.events(), boot.hand_off())
         boot.power_off()
     expect_joined_without_state(run, "no UEFI variables")
     assert run.said("not-remembered"), "it did not say that nothing was remembered"
