@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -57,10 +58,21 @@ struct Terminal {
         number =
             std::to_string(major(status.st_rdev)) + ":" + std::to_string(minor(status.st_rdev));
     }
+    // What was written since the last call. The kernel hands it over a moment later, but in order: a
+    // mark of our own is the last.
     std::string seen() const {
-        char buffer[4096];
-        ssize_t count = ::read(master.get(), buffer, sizeof buffer);
-        return count > 0 ? std::string(buffer, static_cast<std::size_t>(count)) : "";
+        constexpr char mark = '\x04';
+        REQUIRE(::write(slave.get(), &mark, 1) == 1);
+        std::string text;
+        while (!text.ends_with(mark)) {
+            pollfd ready{master.get(), POLLIN, 0};
+            REQUIRE(::poll(&ready, 1, 10'000) == 1);
+            char buffer[4096];
+            const ssize_t count = ::read(master.get(), buffer, sizeof buffer);
+            if (count > 0) text.append(buffer, static_cast<std::size_t>(count));
+        }
+        text.pop_back();
+        return text;
     }
 };
 
