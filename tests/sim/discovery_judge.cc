@@ -104,9 +104,9 @@ private:
     Instant budget_end() const {
         const auto pending =
             std::ranges::find(m_world.told_to_wait, Host::Pending, &BootWorld::Told::host);
-        if (pending != m_world.told_to_wait.end())
-            return pending->at + m_world.settings.approval_timeout;
-        return Instant{} + m_world.settings.total_timeout;
+        const Instant end = Instant{} + m_world.settings.total_timeout;
+        if (pending == m_world.told_to_wait.end()) return end;
+        return std::max(end, pending->at + m_world.settings.approval_timeout);
     }
 
     void check_end() {

@@ -21,15 +21,19 @@ constexpr Duration local_slack = 50ms;
 
 // --- what may be used -----------------------------------------------------------------------------
 
-bool is_provisioned(Past past) {
-    return past == Past::Enrolled || past == Past::EnrolledNoMemory || is_policy_lost(past);
+// Who has a key and no invite can only have been enrolled, whatever is remembered.
+bool is_provisioned(const RandomWorld& world) {
+    const Past past = world.past;
+    const bool begun = past == Past::Begun || past == Past::BegunTwice;
+    return past == Past::Enrolled || past == Past::EnrolledNoMemory || is_policy_lost(past) ||
+           (begun && !world.has_invite);
 }
 
 SourceSet allowed_sources(const RandomWorld& world) {
     const Settings& settings = world.boot_world.settings;
     SourceSet allowed = settings.sources;
     if (is_policy_lost(world.past)) allowed = allowed & SourceSet::only(Source::Cached);
-    if (is_provisioned(world.past) && settings.sources_enrolled)
+    if (is_provisioned(world) && settings.sources_enrolled)
         allowed = allowed & *settings.sources_enrolled;
     const auto& state = world.boot_world.stored_state;
     if (state && state->policy) allowed = allowed & *state->policy;
