@@ -15,6 +15,8 @@ static constexpr Duration first_delay = 100ms;
 static constexpr Duration first_retry = 1s;
 static constexpr Duration longest_retry = 8s;
 static constexpr unsigned request_attempts = 4;
+// As RFC 2131 section 3.1 has it: a host that answers for every address must not empty a pool.
+static constexpr Duration decline_delay = 10s;
 static constexpr Duration first_renewal_retry = 10s;     // REN_TIMEOUT, REB_TIMEOUT
 static constexpr Duration longest_renewal_retry = 600s;  // REN_MAX_RT, REB_MAX_RT
 
@@ -178,6 +180,7 @@ Dhcp6Client::Step Dhcp6Client::decline(Instant now) {
     m_lease.reset();
     m_wanted.reset();
     begin_anew(now);
+    m_deadline += decline_delay;
     return step;
 }
 
@@ -267,7 +270,6 @@ Dhcp6Client::Step Dhcp6Client::bind(Dhcp6Lease lease, Instant now) {
     m_ends_at = endless ? Instant::max() : m_sent_at + lease.lifetime;
     m_lease = std::move(lease);
     m_complaint.clear();
-    m_refusals = 0;
     enter(State::Bound, now);
     m_deadline = m_renew_at;
     return {.bound = true};

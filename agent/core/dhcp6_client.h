@@ -55,6 +55,8 @@ public:
     // The address that was given is another host's already (RFC 8415 section 18.2.8): gives it back,
     // and asks for another. Nothing without a leased address.
     Step decline(Instant now);
+    // The address that was given has passed the kernel's check for duplicates.
+    void settled() { m_refusals = 0; }
     Instant deadline() const { return m_deadline; }
 
     const std::optional<Dhcp6Lease>& lease() const { return m_lease; }
@@ -89,7 +91,7 @@ private:
     Instant m_sent_at{};  // the latest message: a lease runs from there
     std::uint32_t m_transaction = 0;
     unsigned m_tries = 0;                 // messages sent in this state
-    unsigned m_refusals = 0;              // since the latest success
+    unsigned m_refusals = 0;              // since an address settled
     std::optional<IpAddress> m_wanted{};  // the address of an earlier lease
     std::optional<Dhcp6Lease> m_offer{};
     std::optional<Dhcp6Lease> m_lease{};

@@ -25,6 +25,7 @@ struct LinkAddress {
     IpNetwork network;
     bool global = false;   // reaches beyond the link
     bool settled = false;  // neither being checked for duplicates, nor failed that, nor deprecated
+    bool duplicate = false;  // another host answered for it
     bool operator==(const LinkAddress&) const = default;
 };
 

@@ -35,6 +35,8 @@ public:
     void start(Dhcp6Wish wish, const IpAddress& own);
     // The leased address is another host's already.
     void decline() { perform(m_client.decline(monotonic_now())); }
+    // The leased address has passed the check for duplicates.
+    void settled() { m_client.settled(); }
     // The carrier went: says and hears nothing until started again.
     void stop();
 

@@ -7,6 +7,9 @@ namespace fortros {
 // Against a fight with somebody who takes the link down each time.
 static constexpr std::uint32_t bring_up_limit = 8;
 
+// Against a fight with somebody who takes the address away each time.
+static constexpr std::uint32_t restore_limit = 8;
+
 Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::uint32_t metric,
            std::function<void()> changed)
     : m_parts(parts),
@@ -36,11 +39,13 @@ Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::
                                              ? lease.address->text() + " from DHCPv6 for " +
                                                    std::to_string(lease.lifetime.count()) + " s"
                                              : "DHCPv6 answered");
-                       configure(m_configured6, configuration_of(lease, m_metric));
+                       m_restored6 = 0;
+                       m_applied6 = configure(m_configured6, configuration_of(lease, m_metric));
                    },
                .lost =
                    [this](const Error& why) {
                        note(Level::Warning, why.text());
+                       m_settled6.reset();
                        configure(m_configured6, {.by = ConfiguredBy::Dhcp, .metric = m_metric});
                    },
                .progressed = [this] { m_changed(); }}),
@@ -70,7 +75,7 @@ void Link::observe(const LinkState& state) {
         carrier_came();
     }
     follow_routers();
-    decline_if_taken();
+    follow_leased_address();
 }
 
 void Link::bring_up() {
@@ -103,6 +108,7 @@ void Link::carrier_went() {
     m_dhcp.stop();
     m_dhcp6.stop();
     m_dhcp6_wish = Dhcp6Wish::Nothing;
+    m_settled6.reset();
     m_solicitor.stop();
     m_resolvers.clear();
     watch_expiry();
@@ -117,20 +123,46 @@ void Link::follow_routers() {
     m_dhcp6.start(m_dhcp6_wish, *own);
 }
 
-// When duplicate detection finds another host with a leased address, the kernel drops the address.
-void Link::decline_if_taken() {
+// When duplicate detection finds another host with a leased address, the kernel drops the address,
+// or flags it if it was for ever. One that had passed was taken away by somebody else.
+void Link::follow_leased_address() {
     const Dhcp6Lease* lease = m_dhcp6.lease();
-    if (!lease || !lease->address || m_state.addresses.size() >= link_addresses_limit) return;
-    const auto is_it = [&](const LinkAddress& it) { return it.network.address == *lease->address; };
-    if (std::ranges::none_of(m_state.addresses, is_it)) m_dhcp6.decline();
+    if (!lease || !lease->address) return;
+    const auto found = std::ranges::find_if(m_state.addresses, [&](const LinkAddress& it) {
+        return it.network.address == *lease->address;
+    });
+    if (found == m_state.addresses.end()) {
+        if (m_state.addresses.size() >= link_addresses_limit) return;
+        if (m_settled6 == lease->address) return restore_leased_address(*lease);
+        if (m_applied6) m_dhcp6.decline();
+    } else if (found->duplicate) {
+        m_dhcp6.decline();
+    } else if (found->settled) {
+        m_settled6 = lease->address;
+        m_dhcp6.settled();
+    }
 }
 
-void Link::configure(LinkConfiguration& have, LinkConfiguration want) {
+// For the rest of its time, and to be checked for duplicates again.
+void Link::restore_leased_address(const Dhcp6Lease& lease) {
+    if (m_restored6++ >= restore_limit) return;
+    note(Level::Warning, lease.address->text() + " was taken away, and is put back");
+    Dhcp6Lease rest = lease;
+    const auto gone = std::chrono::duration_cast<std::chrono::seconds>(monotonic_now() -
+                                                                       lease.acquired);
+    if (lease.lifetime != endless_lease) rest.lifetime = std::max(lease.lifetime - gone, 1s);
+    if (lease.preferred != endless_lease) rest.preferred = std::max(lease.preferred - gone, 0s);
+    m_settled6.reset();
+    m_applied6 = configure(m_configured6, configuration_of(rest, m_metric));
+}
+
+bool Link::configure(LinkConfiguration& have, LinkConfiguration want) {
     if (want.mtu) set_mtu(*want.mtu);
     const Status done = m_parts.control.apply(m_state.ifindex, want, have);
     m_trouble = done ? std::string() : done.error().text();
     if (!done) note(Level::Warning, m_trouble);
     have = std::move(want);
+    return done.has_value();
 }
 
 void Link::set_mtu(std::uint16_t mtu) {

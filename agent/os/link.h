@@ -77,9 +77,11 @@ private:
     void bring_up();
     void carrier_came();
     void carrier_went();
-    void configure(LinkConfiguration& have, LinkConfiguration want);
+    // Whether all of it is in place; if not, why has been told.
+    bool configure(LinkConfiguration& have, LinkConfiguration want);
     void follow_routers();
-    void decline_if_taken();
+    void follow_leased_address();
+    void restore_leased_address(const Dhcp6Lease& lease);
     void set_mtu(std::uint16_t mtu);
     void watch_expiry();
     void note(Level level, const std::string& message);
@@ -94,6 +96,9 @@ private:
     std::optional<std::uint32_t> m_carrier_seen;  // its number of changes; absent: no carrier
     LinkConfiguration m_configured;               // by us: DHCP, or the settings
     LinkConfiguration m_configured6;              // by us: DHCPv6
+    bool m_applied6 = false;                      // the kernel took the leased IPv6 address
+    std::optional<IpAddress> m_settled6;          // and it was seen to have settled
+    std::uint32_t m_restored6 = 0;                // times that it had to be put back, by lease
     std::string m_trouble;                        // what the kernel refused last
     DhcpSession m_dhcp;
     Dhcp6Session m_dhcp6;

@@ -85,7 +85,8 @@ static Status gather_address(std::vector<FoundAddress>& found, const nlmsghdr& m
     found.push_back({header->ifa_index,
                      {.network = {*address, header->ifa_prefixlen},
                       .global = header->ifa_scope == RT_SCOPE_UNIVERSE,
-                      .settled = (flags & unsettled) == 0}});
+                      .settled = (flags & unsettled) == 0,
+                      .duplicate = (flags & IFA_F_DADFAILED) != 0}});
     return {};
 }
 

@@ -145,17 +145,48 @@ def test_an_address_that_another_host_has_is_given_back():
     """Two hosts with one address: neither could be talked to, and the boot would wait for ever."""
     with Net() as net:
         node, router = lan(net)
-        taken = ["2001:db8:1::50", "2001:db8:1::51"]  # what the server gives first
-        for address in taken:
-            router.run("ip", "address", "add", f"{address}/64", "dev", "lan0", "nodad")
+        taken = "2001:db8:1::50"  # what the server gives first
+        router.run("ip", "address", "add", f"{taken}/64", "dev", "lan0", "nodad")
         server = dhcp_servers.kea6(router, "lan0", options=[("dns-servers", RESOLVER)])
         dhcp_servers.radvd(router, "lan0", "AdvManagedFlag on;", autonomous=False)
         probe = LinksProbe(node)
         link = probe.usable(lambda event: event["addresses"])
         assert link["addresses"] == [f"{link['dhcp6']['address']}/128"], link
-        assert link["dhcp6"]["address"] not in taken, link
+        assert link["dhcp6"]["address"] != taken, link
         server.wait_for("DECLINE")
         assert any("is another host's already" in line for line in probe.process.lines)
+
+
+def test_an_endless_address_that_another_host_has_is_given_back():
+    """The kernel keeps such an address, and only flags it: the boot would wait for it for ever."""
+    with Net() as net:
+        node, router = lan(net)
+        taken = "2001:db8:1::50"
+        router.run("ip", "address", "add", f"{taken}/64", "dev", "lan0", "nodad")
+        server = dhcp_servers.kea6(router, "lan0", seconds=0xffffffff)
+        dhcp_servers.radvd(router, "lan0", "AdvManagedFlag on;", autonomous=False)
+        link = LinksProbe(node).usable(lambda event: event["addresses"])
+        assert link["dhcp6"]["lease_seconds"] == 0xffffffff, link
+        assert link["dhcp6"]["address"] != taken, link
+        server.wait_for("DECLINE")
+        assert address_of(node, taken) is None
+
+
+def test_a_leased_address_that_somebody_takes_away_is_put_back():
+    """Another program that flushes the link: the server would be told a lie, and the tunnel lose its underlay."""
+    with Net() as net:
+        node, router = lan(net)
+        dhcp_servers.kea6(router, "lan0")
+        dhcp_servers.radvd(router, "lan0", "AdvManagedFlag on;", autonomous=False)
+        probe = LinksProbe(node)
+        address = probe.usable(is_leased)["dhcp6"]["address"]
+        wire = router.capture("lan0")
+        node.run("ip", "address", "delete", f"{address}/128", "dev", "eth0")
+        probe.wait_for("lost")
+        again = probe.usable(lambda event: event["addresses"])
+        assert again["dhcp6"]["address"] == address, again
+        assert address_of(node, address)["valid_life_time"] <= 600
+        assert not dhcp(wire.stop())
 
 
 def test_nobody_is_asked_where_no_router_says_so():

@@ -297,11 +297,33 @@ TEST_CASE("an address that is another host's is declined, and another is asked f
     // The answer to that is no answer to anything else.
     CHECK(wire.leases.size() == 1);
     wire.servers[0].gives = *IpAddress::parse("2001:db8:1::78");
+    wire.pass(10s);
+    CHECK(wire.sent.size() == 3);
     wire.pass(2s);
     CHECK(address_in(wire.sent[3].message) == std::nullopt);
     CHECK(wire.client.lease()->address == wire.servers[0].gives);
     CHECK_FALSE(wire.client.decline(wire.now).empty());
     CHECK(wire.client.decline(wire.now).empty());
+}
+
+// A host that answers for every address: the server would be emptied in a minute.
+TEST_CASE("addresses are declined more and more slowly until one of them settles") {
+    Wire wire;
+    wire.start();
+    const auto wait_after_decline = [&] {
+        wire.perform(wire.client.decline(wire.now));
+        const Instant begun = wire.now;
+        const std::size_t before = wire.leases.size();
+        while (wire.leases.size() == before) wire.pass(wire.client.deadline() - wire.now);
+        return wire.now - begun;
+    };
+    const Duration first = wait_after_decline();
+    CHECK(first >= 10s);
+    wait_after_decline();
+    wait_after_decline();
+    CHECK(wait_after_decline() >= 16s);
+    wire.client.settled();
+    CHECK(wait_after_decline() < 12s);
 }
 
 TEST_CASE("an endless DHCPv6 lease is never renewed") {
