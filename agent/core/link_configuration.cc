@@ -23,6 +23,8 @@ LinkConfiguration configuration_of(const DhcpLease& lease, std::uint32_t metric)
          .broadcast = lease.broadcast ? lease.broadcast : last_address(lease.address),
          .lifetime = lease.lifetime});
     for (const DhcpRoute& route : lease.routes) {
+        // Some old servers name the client itself as the router; the kernel refuses that.
+        if (route.gateway == lease.address.address) continue;
         RouteSetting setting{.destination = route.destination, .source = lease.address.address};
         if (!route.gateway.is_unspecified()) setting.gateway = route.gateway;
         // Clouds give a /32 and a router outside of it (RFC 3442 leaves how to reach it to us).

@@ -234,10 +234,14 @@ static Status forgive_absence(Status status) {
 
 Status LinkControl::apply(unsigned ifindex, const LinkConfiguration& want,
                           const LinkConfiguration& have) {
+    Status first;
+    const auto note = [&](Status done) {
+        if (first && !done) first = std::move(done);
+    };
     for (const AddressSetting& address : want.addresses)
-        TRY(set_address(ifindex, address, want.metric));
+        note(set_address(ifindex, address, want.metric));
     for (const RouteSetting& route : want.routes)
-        TRY(change_route(RouteChange::Set, ifindex, route, want));
+        note(change_route(RouteChange::Set, ifindex, route, want));
 
     // A route is told apart from another by where it leads and its metric; set anew it has replaced
     // the one that was there.
@@ -245,12 +249,12 @@ Status LinkControl::apply(unsigned ifindex, const LinkConfiguration& want,
         if (want.metric != have.metric ||
             std::ranges::find(want.routes, old.destination, &RouteSetting::destination) ==
                 want.routes.end())
-            TRY(forgive_absence(change_route(RouteChange::Remove, ifindex, old, have)));
+            note(forgive_absence(change_route(RouteChange::Remove, ifindex, old, have)));
     for (const AddressSetting& old : have.addresses)
         if (std::ranges::find(want.addresses, old.network, &AddressSetting::network) ==
             want.addresses.end())
-            TRY(forgive_absence(remove_address(ifindex, old.network)));
-    return {};
+            note(forgive_absence(remove_address(ifindex, old.network)));
+    return first;
 }
 
 }  // namespace fortros

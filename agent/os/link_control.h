@@ -27,7 +27,8 @@ public:
 
     // Puts `want` on a link, then takes away what is only in `have`, which was applied before. What
     // is right already is not touched but for an address's lifetime, so nothing blinks. The MTU is
-    // not part of it. On an error what was done before it stays.
+    // not part of it. What the kernel refuses is skipped: all else is done, then the first error
+    // returned.
     Status apply(unsigned ifindex, const LinkConfiguration& want, const LinkConfiguration& have);
 
 private:

@@ -105,6 +105,26 @@ def test_classless_routes_of_kea_take_the_place_of_its_router():
         assert len(routes) == 4, routes
 
 
+def test_a_route_that_the_kernel_refuses_costs_no_other():
+    """One mistake in a server's list of routes, and the node would have no way out, or keep the old network's."""
+    with Net() as net:
+        node, router = lan(net, up=True)
+        routes = "198.51.100.0/24 - 192.0.2.255, 10.0.0.0/8 - 192.0.2.2, 0.0.0.0/0 - 192.0.2.1"
+        server = dhcp_servers.kea(router, "lan0", options=[("classless-static-route", routes)],
+                                  seconds=24, renew_s=3, rebind_s=18)
+        probe = LinksProbe(node)
+        link = probe.usable(lambda event: event["gateways"] == ["192.0.2.1"])
+        assert set(routes_of(node)) == {"default", "10.0.0.0/8"}, routes_of(node)
+        assert any("cannot set the route to 198.51.100.0/24" in line for line in probe.process.lines)
+        # Another lease with the same mistake: what only the first had goes all the same.
+        server.stop()
+        dhcp_servers.dnsmasq(router, "lan0", "option:classless-static-route,198.51.100.0/24,192.0.2.255,"
+                             "0.0.0.0/0,192.0.2.1", pool=("192.0.2.200", "192.0.2.210"))
+        again = probe.usable(lambda event: event["addresses"] != link["addresses"])
+        assert again["addresses"] == [address_of(node)["local"] + "/24"], again
+        assert set(routes_of(node)) == {"default"}, routes_of(node)
+
+
 def test_a_lease_of_udhcpd_is_taken():
     """Home routers and embedded networks run it."""
     with Net() as net:

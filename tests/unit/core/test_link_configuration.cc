@@ -41,6 +41,16 @@ TEST_CASE("a router outside of the network is taken to be on the link") {
     CHECK_FALSE(got.addresses[0].broadcast.has_value());
 }
 
+// The kernel refuses a route by way of ourselves: a boot would complain of it in vain.
+TEST_CASE("a route by way of the leased address itself is left out") {
+    const DhcpLease lease{.address = network("192.0.2.77/24"),
+                          .routes = {{network("0.0.0.0/0"), address("192.0.2.77")},
+                                     {network("10.0.0.0/8"), address("192.0.2.1")}}};
+    const LinkConfiguration got = configuration_of(lease, 1024);
+    REQUIRE(got.routes.size() == 1);
+    CHECK(got.routes[0].gateway == address("192.0.2.1"));
+}
+
 // A server's word about the broadcast address counts; otherwise it is the network's last address.
 TEST_CASE("the broadcast address is the server's or the last, and none between two hosts") {
     DhcpLease lease{.address = network("10.1.2.3/22"), .broadcast = address("10.1.0.0")};
