@@ -99,6 +99,8 @@ void Link::carrier_came() {
     // was before anybody listened.
     if (m_addressing == Addressing::Automatic && settled_link_local(m_state)) solicit_routers();
     if (m_addressing == Addressing::Automatic) m_dhcp.start();
+    // The kernel has dropped most of it if the link was down meanwhile.
+    if (m_addressing == Addressing::Static) make_static();
 }
 
 void Link::carrier_went() {

@@ -63,7 +63,7 @@ public:
     void advertised(ByteView options);
     // Some advertisement may have been missed: asks for another.
     void solicit_routers();
-    // Gives a link with Addressing::None the static addresses.
+    // Gives a link with Addressing::None the static addresses, and keeps them there.
     void make_static();
 
     const LinkState& state() const { return m_state; }

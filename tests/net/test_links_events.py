@@ -228,3 +228,18 @@ def test_static_settings_are_put_on_the_link_with_a_carrier():
         node.until(lambda: "LOWER_UP" in state_of(node, "eth0")["flags"])
         assert "with the static addresses" in probe.trouble("eth0: not the link")["why"]
         assert addresses_of(node, "eth0") == []
+
+
+def test_static_settings_come_back_with_their_link():
+    """A driver that resets its card: the kernel drops IPv6 addresses and all routes, and the node would be cut off."""
+    with Net() as net:
+        node, router = net.namespace("node"), net.namespace("router")
+        connect(net, node, router, serve=False)
+        probe = LinksProbe(node, "Mode=static", "Address=192.0.2.7/24 2001:db8:1::7/64",
+                           "Gateway=192.0.2.1 fe80::1")
+        probe.usable(lambda event: len(event["addresses"]) == 2)
+        node.run("ip", "link", "set", "eth0", "down")
+        probe.wait_for("lost")
+        again = probe.usable(lambda event: len(event["addresses"]) == 2)
+        assert again["addresses"] == ["192.0.2.7/24", "2001:db8:1::7/64"], again
+        assert again["gateways"] == ["192.0.2.1", "fe80::1"], again
