@@ -1,15 +1,19 @@
 #include "os/link_control.h"
 
+#include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "os/fd.h"
 
 namespace fortros {
 
@@ -168,6 +172,17 @@ Status LinkControl::set_mtu(unsigned ifindex, std::uint32_t mtu) {
     NetlinkMessage request(RTM_SETLINK, 0, ifinfomsg{.ifi_index = static_cast<int>(ifindex)});
     request.u32(IFLA_MTU, mtu);
     return m_route.talk(request, "cannot set the MTU to " + std::to_string(mtu));
+}
+
+Status LinkControl::pass_over_without_carrier(const std::string& name) {
+    for (const char* family : {"ipv4", "ipv6"}) {
+        const std::string path = std::string("/proc/sys/net/") + family + "/conf/" + name +
+                                 "/ignore_routes_with_linkdown";
+        const Fd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+        if (!file.valid() || ::write(file.get(), "1", 1) != 1)
+            return fail_errno(errno, "cannot set '" + path + "'");
+    }
+    return {};
 }
 
 Status LinkControl::set_address(unsigned ifindex, const AddressSetting& address,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -24,6 +25,8 @@ public:
     // An 802.1Q link, not yet up. Fails when the name or the tag is taken, or the kernel has none.
     Status add_vlan(const VlanSetting& vlan, unsigned parent);
     Status set_mtu(unsigned ifindex, std::uint32_t mtu);
+    // The kernel shall pass over the routes of this link while it has no carrier, though they stay.
+    static Status pass_over_without_carrier(const std::string& name);
 
     // Puts `want` on a link, then takes away what is only in `have`, which was applied before. What
     // is right already is not touched but for an address's lifetime, so nothing blinks. The MTU is

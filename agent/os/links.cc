@@ -109,6 +109,11 @@ Link* Links::take_up(const LinkState& state) {
     Addressing addressing = Addressing::Automatic;
     if (m_settings.link_mode == LinkMode::Static) addressing = Addressing::None;
     if (m_settings.link_mode == LinkMode::Adopt) addressing = Addressing::Adopted;
+    // Or an unplugged link with the best metric would swallow what another could carry.
+    const bool is_ours = addressing != Addressing::Adopted;
+    const Status done = is_ours ? LinkControl::pass_over_without_carrier(state.name) : Status{};
+    if (!done)
+        m_log.write({.level = Level::Debug, .event = "link", .message = done.error().text()});
     Entry& entry = m_links[state.ifindex];
     entry.link = std::make_unique<Link>(m_parts, state, addressing, m_next_metric++,
                                         [this] { observe_soon(); });

@@ -93,6 +93,27 @@ def test_a_later_link_does_not_take_the_traffic():
         assert node.ip("route", "get", "203.0.113.1")[0]["dev"] == "eth1"
 
 
+def test_what_a_link_without_a_carrier_carried_leaves_by_the_next():
+    """The first network card unplugged: its default route is the better one, and the second would be of no use."""
+    with Net() as net:
+        node = net.namespace("node")
+        routers = [net.namespace(f"router{number}") for number in (0, 1)]
+        connect(net, node, routers[0], 0)
+        probe = LinksProbe(node)
+        assert probe.usable()["name"] == "eth0"
+        connect(net, node, routers[1], 1)
+        assert probe.usable()["name"] == "eth1"
+        assert node.ip("route", "get", "203.0.113.1")[0]["dev"] == "eth0"
+        routers[0].run("ip", "link", "set", "lan0", "down")
+        probe.wait_for("lost")
+        # Once the kernel has told its own routes that the carrier is gone, a moment after it told us.
+        node.until(lambda: node.ip("route", "get", "203.0.113.1")[0]["dev"] == "eth1")
+        # With the carrier it has the better way again.
+        routers[0].run("ip", "link", "set", "lan0", "up")
+        assert probe.usable()["name"] == "eth0"
+        node.until(lambda: node.ip("route", "get", "203.0.113.1")[0]["dev"] == "eth0")
+
+
 def test_a_cable_that_moves_to_another_network_gets_another_address():
     """The old address would be used on a network that knows nothing of it."""
     with Net() as net:
