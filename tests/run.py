@@ -125,8 +125,8 @@ def run_unit_program(report, program, names):
     xml_path = folder / f"{program}.xml"
     xml_path.unlink(missing_ok=True)
     # Commas and backslashes mean something in doctest's filters.
-    wanted = ",".join("*" + re.sub(r"[\\,]", "?", name) + "*" for name in names)
-    filters = [f"-tc={wanted}"] if names else []
+    patterns = ",".join("*" + re.sub(r"[\\,]", "?", name) + "*" for name in names)
+    filters = [f"-tc={patterns}"] if names else []
     environment = os.environ | {
         "ASAN_OPTIONS": "abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/crypto.h"
+#include "core/state.h"
 #include "fakes/efi_variables.h"
 #include "unit/os/temporary_directory.h"
 
@@ -265,4 +266,19 @@ TEST_CASE("efi variables: what is larger than a variable may be is not written")
     CHECK_FALSE(variables.write("FortrosState", Bytes(efi_variable_limit + 1)).has_value());
     CHECK(variables.writes == 0);
     CHECK(variables.write("FortrosState", Bytes(efi_variable_limit)).has_value());
+}
+
+// Firmware full of somebody else's rubbish under our names: it reads as absent, and is replaced.
+TEST_CASE("stores: a variable of 60 KB is no state and no key, and is mended") {
+    Machine machine;
+    machine.variables.values["FortrosState"] = Bytes(60'000, 0x46);
+    machine.variables.values["FortrosKey"] = Bytes(60'000, 0x46);
+    const auto state = machine.states(uefi)->load();
+    CHECK((!state || !*state || !decode_state(**state)));
+    const auto keys = machine.keys(uefi);
+    const auto key = keys->load();
+    REQUIRE(key);
+    CHECK(!*key);
+    CHECK(keys->store(some_key()));
+    CHECK(holds(*machine.keys(uefi), some_key()));
 }
