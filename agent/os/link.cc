@@ -4,9 +4,6 @@
 
 namespace fortros {
 
-// Against a fight with somebody who takes the link down each time.
-static constexpr std::uint32_t bring_up_limit = 8;
-
 // Against a fight with somebody who takes the address away each time.
 static constexpr std::uint32_t restore_limit = 8;
 
@@ -58,6 +55,8 @@ void Link::note(Level level, const std::string& message) {
                        .fields = {{"interface", m_state.name}}});
 }
 
+Duration wait_after_try(std::uint32_t tries) { return 1s * (1 << std::min(tries, 3U)); }
+
 // --- steps --------------------------------------------------------------------------------------
 
 void Link::observe(const LinkState& state) {
@@ -67,6 +66,8 @@ void Link::observe(const LinkState& state) {
         if (m_addressing != Addressing::Adopted) bring_up();
         return;
     }
+    if (m_tries_up > 0) m_trouble.clear();
+    m_tries_up = 0;
     if (!state.carrier) return carrier_went();
     // The count tells a carrier that went and came between two looks.
     if (m_carrier_seen != state.carrier_changes) {
@@ -79,10 +80,15 @@ void Link::observe(const LinkState& state) {
 }
 
 void Link::bring_up() {
-    if (m_tries_up++ >= bring_up_limit) return;
+    if (m_next_try) return;
     const Status done = m_parts.control.bring_up(m_state.ifindex);
-    m_trouble = done ? std::string() : done.error().text();
-    if (!done) note(Level::Warning, m_trouble);
+    std::string trouble = done ? std::string() : done.error().text();
+    if (!done && trouble != m_trouble) note(Level::Warning, trouble);
+    m_trouble = std::move(trouble);
+    m_next_try = m_parts.loop.after(wait_after_try(m_tries_up++), [this] {
+        m_next_try.reset();
+        if (!m_state.up) m_changed();
+    });
 }
 
 // Null when there is none yet.
@@ -258,8 +264,7 @@ std::string Link::problem() const {
     if (!m_trouble.empty()) return m_trouble;
     const bool adopts = m_addressing == Addressing::Adopted;
     if (!m_state.up && adopts) return "nobody has brought it up yet";
-    if (!m_state.up)
-        return m_tries_up < bring_up_limit ? "it is coming up" : "somebody takes it down";
+    if (!m_state.up) return m_tries_up <= 1 ? "it is coming up" : "somebody takes it down";
     if (!m_state.carrier) return "no carrier";
     switch (m_addressing) {
         case Addressing::None: return "not the link with the static addresses";

@@ -46,6 +46,10 @@ enum class Addressing : std::uint8_t {
     None,       // another link has the static addresses: watched only
 };
 
+// After so many tries to bring a link up, or to make one: 1, 2, 4, 8, 8 ... seconds. Whoever takes it
+// away each time is not fought faster than that.
+Duration wait_after_try(std::uint32_t tries);
+
 class Link {
 public:
     // `changed` is called, from deep within the link, when the kernel, report() or problem() may say
@@ -92,7 +96,8 @@ private:
     std::uint32_t m_metric;
     std::function<void()> m_changed;
 
-    std::uint32_t m_tries_up = 0;
+    std::uint32_t m_tries_up = 0;            // since it was up
+    std::optional<Loop::Timer> m_next_try;   // not to be brought up before
     std::optional<std::uint32_t> m_carrier_seen;  // its number of changes; absent: no carrier
     LinkConfiguration m_configured;               // by us: DHCP, or the settings
     LinkConfiguration m_configured6;              // by us: DHCPv6

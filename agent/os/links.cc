@@ -9,9 +9,6 @@ namespace fortros {
 // More links than this are left alone.
 static constexpr std::size_t links_limit = 64;
 
-// Against a fight with somebody who takes the parent down, or the VLAN away, each time.
-static constexpr std::uint32_t vlan_tries_limit = 8;
-
 // The metric of networkd's DHCP routes, so that the real root replaces our routes by its own. Each
 // further link gets the next: a link that comes later never takes the traffic of one that works.
 static constexpr std::uint32_t first_metric = 1024;
@@ -127,18 +124,23 @@ void Links::make_vlans() {
         if (!interface_allowed(m_settings, vlan.name)) continue;
         const auto parent = std::ranges::find(m_states, vlan.parent, &LinkState::name);
         if (parent == m_states.end()) {
-            m_vlans[vlan.name] = {.trouble = "its parent " + vlan.parent + " is not there"};
+            m_vlans[vlan.name].trouble = "its parent " + vlan.parent + " is not there";
             continue;
         }
         const bool is_there = std::ranges::contains(m_states, vlan.name, &LinkState::name);
         VlanProgress& progress = m_vlans[vlan.name];
-        if ((parent->up && is_there) || progress.tries == vlan_tries_limit) continue;
-        ++progress.tries;
+        if (parent->up && is_there) progress.tries = 0;
+        if ((parent->up && is_there) || progress.next_try) continue;
+        progress.next_try = m_loop.after(wait_after_try(progress.tries++), [this, &progress] {
+            progress.next_try.reset();
+            observe_soon();
+        });
         Status done;
         if (!parent->up) done = m_control.bring_up(parent->ifindex);
         if (done && !is_there) done = m_control.add_vlan(vlan, parent->ifindex);
-        progress.trouble = done ? "it is being made" : done.error().text();
-        if (!done)
+        const std::string before =
+            std::exchange(progress.trouble, done ? "it is being made" : done.error().text());
+        if (!done && progress.trouble != before)
             m_log.write({.level = Level::Warning,
                          .event = "link",
                          .message = vlan.name + ": " + progress.trouble});

@@ -87,7 +87,8 @@ private:
     std::vector<LinkState> m_states;    // as observed last
     std::map<unsigned, Entry> m_links;  // those that are ours, by ifindex
     struct VlanProgress {
-        std::uint32_t tries = 0;
+        std::uint32_t tries = 0;                // since it was there
+        std::optional<Loop::Timer> next_try{};  // not to be made before
         std::string trouble{};
     };
     std::map<std::string, VlanProgress> m_vlans;  // those that were tried, by name

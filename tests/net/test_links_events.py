@@ -68,6 +68,18 @@ def test_a_carrier_that_comes_late_is_waited_for():
         assert probe.usable()["name"] == "eth0"
 
 
+def test_a_link_that_is_taken_down_comes_up_each_time():
+    """A driver that resets its card once in a while: at some time the node would give it up for good."""
+    with Net() as net:
+        node, router = net.namespace("node"), net.namespace("router")
+        connect(net, node, router, serve=False)
+        LinksProbe(node)
+        for _ in range(9):
+            node.until(lambda: is_up(node, "eth0"))
+            node.run("ip", "link", "set", "eth0", "down")
+        node.until(lambda: is_up(node, "eth0"))
+
+
 def test_an_unplugged_link_holds_nothing_up():
     """A second, unplugged network card would cost the boot two minutes."""
     with Net() as net:
