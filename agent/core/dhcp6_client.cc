@@ -253,7 +253,9 @@ Dhcp6Client::Step Dhcp6Client::replied(const Dhcp6Message& message, Instant now)
 }
 
 Dhcp6Client::Step Dhcp6Client::refused(const Error& error, Instant now) {
-    const bool is_no = error.code == ErrorCode::Refused;
+    // While any server may answer, one that knows nothing of the lease says nothing against it.
+    const bool is_no = error.code == ErrorCode::Refused ||
+                       (error.code == ErrorCode::NotFound && m_state == State::Renewing);
     const bool has_address = m_state == State::Renewing || m_state == State::Rebinding;
     const std::string why = "a DHCPv6 server refused: " + error.text();
     if (has_address) return is_no ? lose(ErrorCode::Refused, why, now) : Step{};

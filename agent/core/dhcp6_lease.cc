@@ -54,14 +54,18 @@ static Status status_of(const Dhcp6Options& options) {
     const std::uint16_t status = in.u16();
     if (!in.ok() || status == status_success) return {};
     std::string what;
+    ErrorCode code = ErrorCode::NotFound;
     switch (status) {
         case status_no_addresses: what = "it has no address to give"; break;
         case status_no_binding: what = "it does not know the address"; break;
-        case status_not_on_link: what = "the address does not belong to this link"; break;
+        case status_not_on_link:
+            what = "the address does not belong to this link";
+            code = ErrorCode::Refused;
+            break;
         default: return fail(ErrorCode::InvalidData, "it failed: " + std::to_string(status));
     }
     const std::string words = printable(as_text(in.take(in.left())), complaint_limit);
-    return fail(ErrorCode::Refused, words.empty() ? what : what + " (" + words + ")");
+    return fail(code, words.empty() ? what : what + " (" + words + ")");
 }
 
 Result<Dhcp6Lease> information_of(const Dhcp6Message& message) {

@@ -39,8 +39,9 @@ struct Dhcp6Lease {
 // parse counts as absent.
 Result<Dhcp6Lease> information_of(const Dhcp6Message& message);
 
-// The same with the address that it gives to the association `iaid`. Refused when the server says
-// that there is none, or takes it back; InvalidData when what it gives cannot be lived with.
+// The same with the address that it gives to the association `iaid`. NotFound when the server has
+// none to give, or does not know the one that it was asked about, which is no word against it;
+// Refused when it takes it back; InvalidData when what it gives cannot be lived with.
 Result<Dhcp6Lease> lease_of(const Dhcp6Message& message, std::uint32_t iaid);
 
 }  // namespace fortros

@@ -268,6 +268,36 @@ TEST_CASE("a DHCPv6 renewal that is refused takes the address away at once") {
     CHECK_FALSE(wire.client.lease().has_value());
 }
 
+// The second of two servers, or the first after it lost its memory: the node would go off the network.
+TEST_CASE("while rebinding, a server that knows no such lease takes nothing away") {
+    for (const std::uint16_t status : {2, 3}) {
+        CAPTURE(status);
+        Wire wire;
+        wire.start();
+        wire.servers[0].mood = Mood::Silent;
+        wire.pass(1441s);  // to T2
+        REQUIRE(wire.last().message.type == Type::Rebind);
+        wire.servers[0].mood = Mood::Helpful;
+        wire.servers[0].duid.back() = 9;
+        wire.servers[0].options = {{dhcp6_option::status_code, dhcp6_status(status, "")}};
+        wire.pass(1000s);
+        CHECK(wire.losses.empty());
+        CHECK(wire.client.lease().has_value());
+        wire.servers[0].options.clear();
+        wire.pass(1000s);
+        CHECK(wire.leases.size() == 2);
+        // One that says that it ends is believed.
+        wire.servers[0].mood = Mood::Silent;
+        wire.pass(1500s);
+        REQUIRE(wire.last().message.type == Type::Rebind);
+        wire.servers[0].mood = Mood::Helpful;
+        wire.servers[0].preferred = wire.servers[0].lifetime = seconds{0};
+        wire.pass(600s);
+        REQUIRE(wire.losses.size() == 1);
+        CHECK(wire.losses[0].code == ErrorCode::Refused);
+    }
+}
+
 // A server that is short of memory for a moment would take the node off the network.
 TEST_CASE("a DHCPv6 renewal that fails for another reason is tried again") {
     Wire wire;

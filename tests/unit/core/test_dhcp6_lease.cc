@@ -90,10 +90,13 @@ TEST_CASE("an address that is taken back, or not to be had, is a refusal") {
     FakeDhcp6Server server;
     server.preferred = server.lifetime = seconds{0};
     CHECK(lease_from(server).error().code == ErrorCode::Refused);
+    server.options = {{dhcp6_option::status_code, dhcp6_status(4, "")}};
+    CHECK(lease_from(server).error().code == ErrorCode::Refused);
+    server.options.clear();
     server.mood = FakeDhcp6Server::Mood::NoAddresses;
     const auto none = lease_from(server);
     REQUIRE_FALSE(none);
-    CHECK(none.error().code == ErrorCode::Refused);
+    CHECK(none.error().code == ErrorCode::NotFound);
     CHECK(none.error().text() == "it has no address to give (not here)");
     // dnsmasq says it outside of the association.
     server.mood = FakeDhcp6Server::Mood::Helpful;
