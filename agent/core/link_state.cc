@@ -20,6 +20,9 @@ std::string reason_to_leave(const LinkState& link, const Settings& settings) {
     return {};
 }
 
+// What the reader of a hand-over accepts.
+static constexpr std::size_t resolvers_limit = 64;
+
 static bool contains(const std::vector<IpAddress>& list, const IpAddress& address) {
     return std::ranges::find(list, address) != list.end();
 }
@@ -39,7 +42,8 @@ LinkReport report_of(const LinkState& link, const LinkKnowledge& knowledge) {
                                   [](const IpNetwork& it) { return it.address.is_v4(); });
     const auto add = [&](const std::vector<IpAddress>& resolvers) {
         for (const IpAddress& resolver : resolvers)
-            if (!contains(report.resolvers, resolver)) report.resolvers.push_back(resolver);
+            if (report.resolvers.size() < resolvers_limit && !contains(report.resolvers, resolver))
+                report.resolvers.push_back(resolver);
     };
     if (knowledge.lease) {
         report.dhcp = *knowledge.lease;

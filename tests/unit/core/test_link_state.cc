@@ -77,6 +77,14 @@ TEST_CASE("only settled addresses that reach beyond the link count") {
     CHECK(report_of(link, {}).addresses.empty());
 }
 
+// Whoever reads the hand-over would throw it away whole.
+TEST_CASE("no more resolvers are told than a hand-over may hold") {
+    LinkKnowledge knowledge;
+    for (std::uint8_t i = 1; i <= 70; ++i)
+        knowledge.resolvers.push_back(address("192.0.2." + std::to_string(i)));
+    CHECK(report_of(a_link(), knowledge).resolvers.size() == 64);
+}
+
 // The real root could not go on with the lease, and the boot would ask the wrong resolvers.
 TEST_CASE("a report holds what lease, routers and kernel know") {
     LinkState link = a_link();
