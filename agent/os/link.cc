@@ -156,8 +156,8 @@ void Link::restore_leased_address(const Dhcp6Lease& lease) {
     if (m_restored6++ >= restore_limit) return;
     note(Level::Warning, lease.address->text() + " was taken away, and is put back");
     Dhcp6Lease rest = lease;
-    const auto gone = std::chrono::duration_cast<std::chrono::seconds>(monotonic_now() -
-                                                                       lease.acquired);
+    const auto gone =
+        std::chrono::duration_cast<std::chrono::seconds>(monotonic_now() - lease.acquired);
     if (lease.lifetime != endless_lease) rest.lifetime = std::max(lease.lifetime - gone, 1s);
     if (lease.preferred != endless_lease) rest.preferred = std::max(lease.preferred - gone, 0s);
     m_settled6.reset();

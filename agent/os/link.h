@@ -96,8 +96,8 @@ private:
     std::uint32_t m_metric;
     std::function<void()> m_changed;
 
-    std::uint32_t m_tries_up = 0;            // since it was up
-    std::optional<Loop::Timer> m_next_try;   // not to be brought up before
+    std::uint32_t m_tries_up = 0;                 // since it was up
+    std::optional<Loop::Timer> m_next_try;        // not to be brought up before
     std::optional<std::uint32_t> m_carrier_seen;  // its number of changes; absent: no carrier
     LinkConfiguration m_configured;               // by us: DHCP, or the settings
     LinkConfiguration m_configured6;              // by us: DHCPv6
