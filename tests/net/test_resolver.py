@@ -355,6 +355,8 @@ def test_spoofed_answers():
         """The question's very id, from another port of the server's host, and from another host."""
         for source in ("127.0.0.2", "127.0.0.4"):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as spoofer:
+                # Both questions may be spoofed at once.
+                spoofer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 spoofer.bind((source, 0 if source == "127.0.0.2" else 53))
                 spoofer.sendto(question.answer("198.51.100.66", "2001:db8::66"), question.client)
         return [question.answer(V4, V6)]
