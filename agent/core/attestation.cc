@@ -1,7 +1,5 @@
 #include "core/attestation.h"
 
-#include <algorithm>
-
 namespace fortros {
 
 static constexpr std::string_view magic = "fortros/attestation/v1";
@@ -23,13 +21,6 @@ std::optional<Role> role_from(std::string_view name) {
     for (Role role : {Role::Node, Role::Lighthouse, Role::Gateway})
         if (name == name_of(role)) return role;
     return std::nullopt;
-}
-
-SignerId signer_id_of(ByteView certificate_der) {
-    const auto digest = crypto::sha256({certificate_der});
-    SignerId id;
-    std::copy_n(digest.begin(), id.size(), id.begin());
-    return id;
 }
 
 Bytes attestation_bytes_to_sign(const Attestation& attestation) {
@@ -69,18 +60,10 @@ Result<Attestation> check_attestation(ByteView bytes, const std::vector<Signer>&
     const auto attestation = TRY(parse_attestation(bytes));
     if (attestation.prefix != prefix)
         return fail(ErrorCode::Untrusted, "attestation is for another organisation's prefix");
-    auto signer = std::ranges::find(signers, attestation.signer, &Signer::id);
-    if (signer == signers.end())
-        return fail(ErrorCode::Untrusted, "attestation is by an unknown signer");
-    if (now < signer->not_before || now > signer->not_after)
-        return fail(ErrorCode::Untrusted, "attestation's signer is not valid at this time");
+    TRY(check_signature("attestation", bytes, attestation.signer, signers, now));
     if (now > attestation.not_after)
         return fail(ErrorCode::Untrusted,
                     "attestation expired at " + to_rfc3339(attestation.not_after));
-    crypto::Signature signature;
-    std::ranges::copy(bytes.last(signature.size()), signature.begin());
-    if (!crypto::verify_p256(signer->key, bytes.first(bytes.size() - signature.size()), signature))
-        return fail(ErrorCode::Untrusted, "attestation's signature is wrong");
     return attestation;
 }
 

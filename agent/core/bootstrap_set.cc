@@ -145,20 +145,6 @@ Result<BootstrapSet> parse_bootstrap_set(ByteView bytes) {
 
 // --- checking ---
 
-static Status check_signature(ByteView bytes, const SignerId& id,
-                              const std::vector<Signer>& signers, WallTime now) {
-    const auto signer = std::ranges::find(signers, id, &Signer::id);
-    if (signer == signers.end())
-        return fail(ErrorCode::Untrusted, "bootstrap set is by an unknown signer");
-    if (now < signer->not_before || now > signer->not_after)
-        return fail(ErrorCode::Untrusted, "bootstrap set's signer is not valid at this time");
-    crypto::Signature signature;
-    std::ranges::copy(bytes.last(signature.size()), signature.begin());
-    if (!crypto::verify_p256(signer->key, bytes.first(bytes.size() - signature.size()), signature))
-        return fail(ErrorCode::Untrusted, "bootstrap set's signature is wrong");
-    return {};
-}
-
 static Status check_peers(const BootstrapSet& set) {
     for (auto peer = set.peers.begin(); peer != set.peers.end(); ++peer) {
         if (peer->key == set.node)
@@ -175,7 +161,7 @@ Result<BootstrapSet> check_bootstrap_set(ByteView bytes, const std::vector<Signe
                                          const OrgPrefix& prefix, const PublicKey& node,
                                          WallTime now) {
     auto set = TRY(parse_bootstrap_set(bytes));
-    TRY(check_signature(bytes, set.signer, signers, now));
+    TRY(check_signature("bootstrap set", bytes, set.signer, signers, now));
     if (set.prefix != prefix)
         return fail(ErrorCode::Untrusted, "bootstrap set is for another organisation's prefix");
     if (set.node != node) return fail(ErrorCode::Untrusted, "bootstrap set is for another node");

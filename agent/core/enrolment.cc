@@ -45,29 +45,16 @@ static Status check_proof(const HttpAnswer& answer, const PendingRequest& reques
     return {};
 }
 
-static Status check_peer(const MeshPeer& peer, const JudgeContext& context, const OrgPrefix& prefix,
-                         const std::vector<Signer>& signers) {
-    if (peer.key == context.node)
-        return fail(ErrorCode::Untrusted, "the answer names this node as its own peer");
-    if (peer.overlay_address != overlay_address(prefix, peer.key))
-        return fail(ErrorCode::Untrusted, "a peer's overlay address does not follow from its key",
-                    peer.overlay_address.text());
-    const auto attestation = TRY(check_attestation(peer.attestation, signers, prefix, context.now));
-    if (attestation.node != peer.key || attestation.role != peer.role)
-        return fail(ErrorCode::Untrusted, "a peer's attestation is for another key or role",
-                    peer.overlay_address.text());
-    for (const auto& endpoint : peer.endpoints) TRY(check_endpoint(endpoint, prefix));
-    return {};
-}
-
-static Status check_peers(const std::vector<MeshPeer>& peers, const JudgeContext& context,
-                          const OrgPrefix& prefix, const std::vector<Signer>& signers) {
+static Status check_peers(const Joined& joined, const JudgeContext& context) {
+    const auto& peers = joined.answer.peers;
     std::set<PublicKey> seen;
     for (const auto& peer : peers) {
         if (!seen.insert(peer.key).second)
             return fail(ErrorCode::Untrusted, "the answer names a peer twice",
                         peer.overlay_address.text());
-        TRY(check_peer(peer, context, prefix, signers));
+        if (peer.key == context.node)
+            return fail(ErrorCode::Untrusted, "the answer names this node as its own peer");
+        TRY(check_mesh_peer(peer, joined.org, context.now));
     }
     auto gateway = std::ranges::find(peers, context.gateway, &MeshPeer::key);
     if (gateway == peers.end() || gateway->role != Role::Gateway || gateway->endpoints.empty())
@@ -79,10 +66,15 @@ static Status check_peers(const std::vector<MeshPeer>& peers, const JudgeContext
 // At the gateway's time, which is authentic by now: this node's clock may still be far behind.
 static Result<BootstrapSet> check_bootstrap(const Joined& joined) {
     const MembershipAnswer& answer = joined.answer;
-    auto set = TRY(check_bootstrap_set(answer.bootstrap, joined.signers, answer.prefix, answer.node,
-                                       answer.time));
+    auto set = TRY(check_bootstrap_set(answer.bootstrap, joined.org.signers, answer.prefix,
+                                       answer.node, answer.time));
     if (set.role != answer.role)
         return fail(ErrorCode::Untrusted, "bootstrap set is for another role");
+    for (const auto& peer : set.peers)
+        if (revokes(joined.org.document, peer.key))
+            return fail(ErrorCode::Untrusted, "bootstrap set names a peer that is revoked");
+    if (set.policy_serial != joined.org.document.serial)
+        return fail(ErrorCode::Untrusted, "bootstrap set is of another org document");
     return set;
 }
 
@@ -94,10 +86,34 @@ static void take_bootstrap(Joined& joined) {
         joined.bootstrap_problem = set.error().text();
         return;
     }
-    const auto signer = std::ranges::find(joined.signers, set->signer, &Signer::id);
-    joined.bootstrap_signer =
-        joined.answer.signers.at(static_cast<std::size_t>(signer - joined.signers.begin()));
+    joined.bootstrap_signer = *std::ranges::find(joined.answer.signers, set->signer, &signer_id_of);
     joined.bootstrap = std::move(*set);
+}
+
+// The prefix is the org's identity: a document that changes it must be newer than all that is known.
+static Status check_prefix(const OrgDocument& document, const JudgeContext& context) {
+    const auto changes = [&](const OrgPrefix& from) {
+        return fail(ErrorCode::Untrusted, "the answer changes the organisation's overlay prefix",
+                    from.text() + " to " + document.prefix.text());
+    };
+    if (context.pinned_prefix && *context.pinned_prefix != document.prefix)
+        return changes(*context.pinned_prefix);
+    if (context.prefix && *context.prefix != document.prefix &&
+        document.serial <= context.document_serial)
+        return changes(*context.prefix);
+    return {};
+}
+
+static Status check_document(const OrgDocument& document, const MembershipAnswer& answer,
+                             const JudgeContext& context) {
+    if (document.serial < context.document_serial)
+        return fail(
+            ErrorCode::Untrusted, "the org document is older than one that was seen before",
+            std::to_string(document.serial) + " after " + std::to_string(context.document_serial));
+    if (document.prefix != answer.prefix || document.domain != answer.domain)
+        return fail(ErrorCode::Untrusted,
+                    "the answer's prefix or domain is not that of the org document");
+    return check_prefix(document, context);
 }
 
 static Result<Joined> check_membership(std::string_view body, const JudgeContext& context,
@@ -111,20 +127,20 @@ static Result<Joined> check_membership(std::string_view body, const JudgeContext
         return fail(ErrorCode::Untrusted,
                     "the gateway's clock is outside the dates of its own certificate chain",
                     to_rfc3339(answer.time));
-    if (context.prefix && *context.prefix != answer.prefix)
-        return fail(ErrorCode::Untrusted, "the answer changes the organisation's overlay prefix",
-                    context.prefix->text() + " to " + answer.prefix.text());
     if (answer.overlay_address != overlay_address(answer.prefix, answer.node) ||
         is_reserved(answer.overlay_address))
         return fail(ErrorCode::Untrusted, "the overlay address does not follow from the node's key",
                     answer.overlay_address.text());
-    for (const auto& certificate : answer.signers)
-        joined.signers.push_back(TRY(verifier.verify(certificate, context.now)));
+    joined.org = TRY(verify_org_word(answer.signers, answer.document, context.signers_since,
+                                     verifier, context.now));
+    TRY(check_document(joined.org.document, answer, context));
     joined.attestation =
-        TRY(check_attestation(answer.attestation, joined.signers, answer.prefix, context.now));
+        TRY(check_attestation(answer.attestation, joined.org.signers, answer.prefix, context.now));
     if (joined.attestation.node != answer.node || joined.attestation.role != answer.role)
         return fail(ErrorCode::Untrusted, "this node's attestation is for another key or role");
-    TRY(check_peers(answer.peers, context, answer.prefix, joined.signers));
+    if (joined.attestation.serial < context.attestation_serial)
+        return fail(ErrorCode::Untrusted, "this node's attestation is older than one seen before");
+    TRY(check_peers(joined, context));
     take_bootstrap(joined);
     return joined;
 }
@@ -132,7 +148,12 @@ static Result<Joined> check_membership(std::string_view body, const JudgeContext
 Result<Verdict> judge_answer(const HttpAnswer& answer, const PendingRequest& request,
                              const JudgeContext& context, const SignerVerifier& verifier) {
     TRY(check_proof(answer, request));
-    if (answer.status == 200) return TRY(check_membership(answer.body, context, verifier));
+    if (answer.status == 200) {
+        auto joined = TRY(check_membership(answer.body, context, verifier));
+        if (revokes(joined.org.document, context.node))
+            return Rejected{{RefusalCode::Revoked, "the org document says so"}};
+        return joined;
+    }
     Refusal refusal = parse_refusal(answer.status, answer.body);
     if (refusal.code == RefusalCode::ApprovalPending || refusal.code == RefusalCode::Busy)
         return NotYet{std::move(refusal), retry_after_of(answer)};

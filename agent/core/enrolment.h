@@ -10,26 +10,14 @@
 
 #include "base/result.h"
 #include "base/secret.h"
-#include "core/attestation.h"
 #include "core/bootstrap_set.h"
 #include "core/gateway_identity.h"
 #include "core/http.h"
+#include "core/membership.h"
 #include "core/messages.h"
 #include "core/proof.h"
 
 namespace fortros {
-
-// Verifies a signer certificate (DER) against the pinned org CA at a time: os/trust.h on nodes, a
-// twin in tests.
-class SignerVerifier {
-public:
-    SignerVerifier() = default;
-    SignerVerifier(const SignerVerifier&) = delete;
-    SignerVerifier& operator=(const SignerVerifier&) = delete;
-    virtual ~SignerVerifier() = default;
-
-    virtual Result<Signer> verify(ByteView certificate_der, WallTime now) const = 0;
-};
 
 // A request under way: what must be remembered to judge its answer.
 struct PendingRequest {
@@ -46,7 +34,7 @@ Result<PendingRequest> make_request(const PrivateKey& node, const PublicKey& nod
 struct Joined {
     MembershipAnswer answer;
     Attestation attestation;
-    std::vector<Signer> signers;
+    OrgWord org;
     // answer.bootstrap, checked at the gateway's time, and the certificate (DER) of its signer. A set
     // that does not check is taken out of the answer; the problem, for the log, says why.
     std::optional<BootstrapSet> bootstrap{};
@@ -64,17 +52,22 @@ using Verdict = std::variant<Joined, NotYet, Rejected>;
 
 struct JudgeContext {
     PublicKey node;
-    PublicKey gateway;                  // the authenticated one
-    std::optional<OrgPrefix> prefix{};  // pinned or remembered: the answer may not change it
+    PublicKey gateway;                         // the authenticated one
+    std::optional<OrgPrefix> pinned_prefix{};  // by the image: nothing may change it
+    std::optional<OrgPrefix> prefix{};     // remembered: only a newer org document may change it
+    std::uint64_t document_serial = 0;     // of the newest org document seen
+    WallTime signers_since{};              // what the newest of them said
+    std::uint64_t attestation_serial = 0;  // of the newest attestation of this node seen
     WallTime now{};
     WallTime chain_not_before{};  // the answer's time must lie between the dates of the chain
     WallTime chain_not_after{};   // that vouches for the gateway
 };
 
-// Untrusted where the answer's proof is missing or wrong, the overlay address does not follow from
-// the key, the prefix changed, an endpoint lies inside the overlay or is no unicast address, the
-// attestation or a peer's attestation does not check, or the answering gateway is not among the
-// peers. InvalidData where it does not parse. Never believes a part of an answer, but for the
+// Untrusted where the answer's proof is missing or wrong, the org document does not check, is older
+// than one seen before or says otherwise than the answer, the overlay address does not follow from the
+// key, an endpoint lies inside the overlay or is no unicast address, the attestation or a peer's
+// attestation does not check, a peer is revoked, or the answering gateway is not among the peers. A
+// document that revokes this very node is a rejection. InvalidData where it does not parse. Never believes a part of an answer, but for the
 // bootstrap set: that it is wrong costs the next boot its fast start, and not this one its overlay.
 Result<Verdict> judge_answer(const HttpAnswer& answer, const PendingRequest& request,
                              const JudgeContext& context, const SignerVerifier& verifier);

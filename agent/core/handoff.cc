@@ -10,6 +10,8 @@ static constexpr std::size_t interfaces_limit = 64;
 static constexpr std::size_t addresses_limit = 64;
 static constexpr std::size_t stages_limit = 32;
 static constexpr std::size_t text_limit = 4096;
+static constexpr std::size_t document_text_limit = (document_size_limit + 2) / 3 * 4;
+static constexpr std::int64_t latest_time = 253402300799;  // 9999-12-31
 static constexpr std::string_view remembered_source = "remembered";
 
 template <typename Values>
@@ -114,7 +116,9 @@ std::string to_json_text(const HandOff& hand_off) {
     org.set("prefix", hand_off.prefix.text());
     org.set("domain", hand_off.domain);
     org.set("gateway_name", hand_off.gateway_name);
+    org.set("authorities", certificates_of(hand_off.authorities));
     org.set("signers", certificates_of(hand_off.signers));
+    if (!hand_off.document.empty()) org.set("document", to_base64(hand_off.document));
 
     Json interfaces{Json::Array{}};
     for (const auto& interface : hand_off.interfaces) {
@@ -136,6 +140,7 @@ std::string to_json_text(const HandOff& hand_off) {
 
     Json json{Json::Object{}};
     json.set("version", 1);
+    json.set("time", std::int64_t{hand_off.time.time_since_epoch().count()});
     json.set("node", node_of(hand_off));
     json.set("org", std::move(org));
     json.set("gateway", gateway_of(hand_off));
@@ -193,16 +198,27 @@ static Status read_node(const JsonReader& in, HandOff& out) {
     return {};
 }
 
+static Result<std::vector<Bytes>> read_certificates(const JsonReader& in, std::string_view name) {
+    std::vector<Bytes> certificates;
+    for (const Json& item : *TRY(in.array(name, signers_limit))) {
+        const auto* text = item.string();
+        auto der = text ? from_base64(*text) : std::nullopt;
+        if (!der) return in.bad(name, "holds something that is not base64");
+        certificates.push_back(std::move(*der));
+    }
+    return certificates;
+}
+
 static Status read_org(const JsonReader& in, HandOff& out) {
     out.prefix = TRY(read<OrgPrefix>(in, "prefix"));
     out.domain = TRY(in.string("domain", 253));
     out.gateway_name = TRY(in.string("gateway_name", 253));
-    for (const Json& item : *TRY(in.array("signers", signers_limit))) {
-        const auto* text = item.string();
-        auto der = text ? from_base64(*text) : std::nullopt;
-        if (!der) return in.bad("signers", "holds something that is not base64");
-        out.signers.push_back(std::move(*der));
-    }
+    out.authorities = TRY(read_certificates(in, "authorities"));
+    out.signers = TRY(read_certificates(in, "signers"));
+    const auto document = TRY(in.optional_string("document", document_text_limit)).value_or("");
+    auto bytes = from_base64(document);
+    if (!bytes) return in.bad("document", "is not base64");
+    out.document = std::move(*bytes);
     return {};
 }
 
@@ -335,6 +351,7 @@ Result<HandOff> parse_hand_off(std::string_view text) {
     const JsonReader in(json, "hand-off");
     TRY(in.number("version", 1, 1));
     HandOff out;
+    out.time = WallTime{std::chrono::seconds{TRY(in.number("time", 0, latest_time))}};
     TRY(read_node(JsonReader(*TRY(in.object("node")), "node"), out));
     TRY(read_org(JsonReader(*TRY(in.object("org")), "org"), out));
     TRY(read_gateway(JsonReader(*TRY(in.object("gateway")), "gateway"), out));

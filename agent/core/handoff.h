@@ -14,6 +14,7 @@
 #include "core/dhcp_lease.h"
 #include "core/discovery.h"
 #include "core/messages.h"
+#include "core/org_document.h"
 #include "core/overlay_plan.h"
 #include "core/settings.h"
 #include "core/shared.h"
@@ -52,6 +53,7 @@ struct StageTiming {
 };
 
 struct HandOff {
+    WallTime time{};  // when it was written: all that is signed in it was in force then
     PublicKey node;
     IpAddress overlay_address;
     Role role = Role::Node;
@@ -60,9 +62,11 @@ struct HandOff {
     OrgPrefix prefix;
     std::string domain{};
     std::string gateway_name{};
-    std::vector<Bytes> signers{};
+    std::vector<Bytes> authorities{};  // the pinned CA certificates, DER
+    std::vector<Bytes> signers{};      // certificates, DER
+    Bytes document{};                  // the org document; empty where nobody has answered
     // No gateway has answered yet: the overlay is what the bootstrap set says (core/bootstrap_set.h).
-    // Then the next three mean nothing, and the peers have no attestations.
+    // Then the next three mean nothing, the peers have no attestations, and there is no document.
     bool remembered = false;
     Endpoint gateway;  // that answered
     PublicKey gateway_key;

@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "base/text.h"
+#include "core/org_document.h"
 
 namespace fortros {
 
@@ -161,6 +162,7 @@ std::string to_json_text(const MembershipAnswer& answer) {
     Json signers{Json::Array{}};
     for (const auto& signer : answer.signers) signers.push(to_base64(signer));
     org.set("signers", std::move(signers));
+    org.set("document", to_base64(answer.document));
 
     Json peers{Json::Array{}};
     for (const auto& peer : answer.peers) peers.push(peer_to_json(peer));
@@ -207,6 +209,7 @@ Result<MembershipAnswer> parse_membership_answer(std::string_view text) {
             return org.bad("signers", "holds something that is no certificate");
         answer.signers.push_back(std::move(*der));
     }
+    answer.document = TRY(read_bytes(org, "document", document_size_limit));
 
     const auto* peers = TRY(in.array("peers", answer_peers_limit));
     for (std::size_t i = 0; i < peers->size(); ++i)

@@ -54,6 +54,7 @@ struct MembershipAnswer {
     OrgPrefix prefix;
     std::string domain{};
     std::vector<Bytes> signers{};   // certificates, DER
+    Bytes document{};               // the signed org document (core/org_document.h)
     std::vector<MeshPeer> peers{};  // gateways, lighthouses, some nodes
     // A signed bootstrap set for the next boot (core/bootstrap_set.h); empty: none. It alone is taken
     // as it comes, for nobody who was let in may be turned away for it.

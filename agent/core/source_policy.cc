@@ -21,6 +21,17 @@ SourcePolicy source_policy(const Settings& settings, const std::optional<NodeSta
     return policy;
 }
 
+std::optional<SourceSet> policy_to_remember(const Settings& settings,
+                                            const std::optional<SourceSet>& remembered,
+                                            const std::optional<SourceSet>& document) {
+    const SourceSet allowed =
+        settings.sources & settings.sources_enrolled.value_or(SourceSet::all());
+    if (document && !(allowed & *document).empty()) return document;
+    if (!settings.sources_enrolled) return remembered;
+    const auto both = *settings.sources_enrolled & remembered.value_or(SourceSet::all());
+    return both.empty() ? remembered : both;
+}
+
 std::vector<Endpoint> cached_gateways(const Settings& settings,
                                       const std::optional<NodeState>& state) {
     std::vector<Endpoint> endpoints;

@@ -25,6 +25,14 @@ struct SourcePolicy {
 SourcePolicy source_policy(const Settings& settings, const std::optional<NodeState>& state,
                            const std::optional<PublicKey>& key, bool has_invite);
 
+// What a node that has joined remembers of its policy. The org document's word replaces what was
+// remembered, within what the image allows; without one it only ever gets narrower, and an image that
+// says nothing of it does not take it back. A policy that would leave this node no source is not taken:
+// it would lock it out.
+std::optional<SourceSet> policy_to_remember(const Settings& settings,
+                                            const std::optional<SourceSet>& remembered,
+                                            const std::optional<SourceSet>& document);
+
 // What of `settings` and `state` counts as cached: what has proved true, newest first, then what is
 // baked in.
 std::vector<Endpoint> cached_gateways(const Settings& settings,

@@ -29,8 +29,9 @@ enum class Tag : std::uint8_t {
     BootstrapSet = 10,      // at most bootstrap_set_limit bytes
     BootstrapSigner = 11,   // at most bootstrap_signer_limit bytes
     BootstrapSerial = 12,   // 8 bytes
+    SignersSince = 13,      // 8 bytes, seconds since 1970
 };
-static constexpr Tag last_tag = Tag::BootstrapSerial;
+static constexpr Tag last_tag = Tag::SignersSince;
 
 static constexpr std::uint8_t flag_enrolled = 1;
 static constexpr std::uint8_t flag_revoked = 2;
@@ -47,6 +48,12 @@ static void add_field(ByteWriter& fields, Tag tag, ByteView value) {
 
 static void add_number(ByteWriter& fields, Tag tag, std::uint64_t number) {
     if (number != 0) add_field(fields, tag, ByteWriter().u64(number).view());
+}
+
+// A time before 1970 (a large number here) or after 9999 is no evidence of anything.
+static void add_time(ByteWriter& fields, Tag tag, WallTime time) {
+    const auto seconds = static_cast<std::uint64_t>(time.time_since_epoch().count());
+    if (seconds <= latest_time) add_number(fields, tag, seconds);
 }
 
 static bool fits(ByteView value, std::size_t limit) {
@@ -78,9 +85,7 @@ Bytes encode(const NodeState& state) {
     add_field(fields, Tag::Node, state.node.bytes);
     if (state.prefix) add_field(fields, Tag::Prefix, state.prefix->bytes);
     if (!state.gateways.empty()) add_field(fields, Tag::Gateways, encode_gateways(state.gateways));
-    // A time before 1970 (a large number here) or after 9999 is no evidence of anything.
-    const auto floor = static_cast<std::uint64_t>(state.clock_floor.time_since_epoch().count());
-    if (floor <= latest_time) add_number(fields, Tag::ClockFloor, floor);
+    add_time(fields, Tag::ClockFloor, state.clock_floor);
     if (state.policy) add_field(fields, Tag::Policy, ByteArray<1>{state.policy->bits()});
     add_number(fields, Tag::DocumentSerial, state.document_serial);
     add_number(fields, Tag::AttestationSerial, state.attestation_serial);
@@ -89,6 +94,7 @@ Bytes encode(const NodeState& state) {
     if (state.attestation.size() == attestation_size)
         add_field(fields, Tag::Attestation, state.attestation);
     add_number(fields, Tag::BootstrapSerial, state.bootstrap_serial);
+    add_time(fields, Tag::SignersSince, state.signers_since);
     fields.bytes(encode_bootstrap(state, state_size_limit - frame_size - fields.view().size()));
 
     ByteWriter whole;
@@ -150,6 +156,12 @@ static Result<std::uint64_t> read_number(ByteView value) {
     return ByteReader(value).u64();
 }
 
+static Result<WallTime> read_time(ByteView value) {
+    const std::uint64_t seconds = TRY(read_number(value));
+    if (seconds > latest_time) return bad("has a time after the year 9999");
+    return WallTime{std::chrono::seconds{seconds}};
+}
+
 static Result<std::uint8_t> read_byte(ByteView value) {
     if (value.size() != 1) return bad("has a byte of the wrong size");
     return value.front();
@@ -170,12 +182,7 @@ static Status read_field(NodeState& state, Tag tag, ByteView value) {
         }
         case Tag::Prefix: return read_optional(state.prefix, OrgPrefix::from_bytes(value));
         case Tag::Gateways: state.gateways = TRY(read_gateways(value)); return {};
-        case Tag::ClockFloor: {
-            const std::uint64_t seconds = TRY(read_number(value));
-            if (seconds > latest_time) return bad("has a clock floor after the year 9999");
-            state.clock_floor = WallTime{std::chrono::seconds{seconds}};
-            return {};
-        }
+        case Tag::ClockFloor: state.clock_floor = TRY(read_time(value)); return {};
         case Tag::Policy: {
             const auto policy = SourceSet::from_bits(TRY(read_byte(value)));
             if (!policy || policy->empty()) return bad("has a policy that is none");
@@ -200,6 +207,7 @@ static Status read_field(NodeState& state, Tag tag, ByteView value) {
         case Tag::BootstrapSigner:
             state.bootstrap_signer = TRY(read_bytes(value, bootstrap_signer_limit));
             return {};
+        case Tag::SignersSince: state.signers_since = TRY(read_time(value)); return {};
         case Tag::BootstrapSerial: state.bootstrap_serial = TRY(read_number(value)); return {};
     }
     return {};  // from a newer version; it may be skipped

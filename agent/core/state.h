@@ -35,7 +35,8 @@ struct NodeState {
     std::vector<Endpoint> gateways{};   // HTTPS endpoints that authenticated, newest first
     WallTime clock_floor{};             // newest notBefore seen in an authenticated chain
     std::optional<SourceSet> policy{};  // sources allowed from now on, if narrower than the file's
-    std::uint64_t document_serial = 0;  // newest org document seen
+    std::uint64_t document_serial = 0;  // newest org document seen, and what it says of signers
+    WallTime signers_since{};           // (core/org_document.h)
     std::uint64_t attestation_serial = 0;  // newest attestation of this node
     bool revoked = false;                  // an authenticated gateway said so
     Bytes attestation{};  // this node's own, for the hand-off of a boot that no gateway answered

@@ -10,8 +10,8 @@
 #include "core/json.h"
 #include "core/setting_values.h"
 #include "core/table.h"
+#include "gateway/admin_tools.h"
 #include "gateway/credentials.h"
-#include "gateway/sqlite_registry.h"
 #include "os/clock.h"
 #include "os/files.h"
 #include "os/random.h"
@@ -24,13 +24,13 @@ static constexpr Duration busy_timeout = 10s;
 static constexpr std::uint32_t uses_limit = 100'000;
 static constexpr mode_t invite_file_mode = 0600;
 
-static std::unexpected<Failure> failure(ExitCode code, std::string what) {
+std::unexpected<Failure> failure(ExitCode code, std::string what) {
     const auto error_code =
         code == ExitCode::NotFound ? ErrorCode::NotFound : ErrorCode::InvalidArgument;
     return std::unexpected(Failure{code, Error{error_code, std::move(what)}});
 }
 
-static Outcome<std::unique_ptr<SqliteRegistry>> open_registry(const GatewaySettings& settings) {
+Outcome<std::unique_ptr<SqliteRegistry>> open_registry(const GatewaySettings& settings) {
     return or_exit(ExitCode::Database,
                    SqliteRegistry::open(settings.database, settings.prefix, busy_timeout));
 }
@@ -42,7 +42,7 @@ static Outcome<T> changed(Result<T> result) {
     return or_exit(missing ? ExitCode::NotFound : ExitCode::Database, std::move(result));
 }
 
-static Actor actor() { return "uid " + std::to_string(::getuid()); }
+Actor admin_actor() { return "uid " + std::to_string(::getuid()); }
 
 static std::string text_of(const std::optional<WallTime>& time) {
     return time ? to_rfc3339(*time) : "";
@@ -52,7 +52,7 @@ static Json json_of(const std::optional<WallTime>& time) {
     return time ? Json(to_rfc3339(*time)) : Json();
 }
 
-static Said say(std::string_view text) { return {.out = SecretBytes(text)}; }
+Said say(std::string_view text) { return {.out = SecretBytes(text)}; }
 
 static SecretBytes concat(std::initializer_list<std::string_view> parts) {
     std::size_t size = 0;
@@ -104,7 +104,7 @@ static Result<NewInvite> new_invite(const Arguments& arguments, const GatewaySet
 static Status write_invite(const std::string& path, const SecretBytes& invite, Registry& registry,
                            const InviteRecord& record, WallTime now) {
     auto written = write_file(path, concat({invite.text(), "\n"}).view(), invite_file_mode);
-    if (!written) TRY(registry.revoke_invite(record.id, actor(), now));
+    if (!written) TRY(registry.revoke_invite(record.id, admin_actor(), now));
     return written;
 }
 
@@ -116,7 +116,7 @@ Outcome<Said> create_invite(const Arguments& arguments, const GatewaySettings& s
     const auto invite = make_invite(random);
     wanted.hash = hash_of_invite(invite.view());
     const auto record =
-        TRY(or_exit(ExitCode::Database, registry->create_invite(wanted, actor(), now)));
+        TRY(or_exit(ExitCode::Database, registry->create_invite(wanted, admin_actor(), now)));
 
     Said said;
     said.note = "invite " + record.id + ": " +
@@ -160,7 +160,7 @@ Outcome<Said> revoke_invite(const Arguments& arguments, const GatewaySettings& s
         return failure(ExitCode::Usage, "'" + printable(id, 40) +
                                             "' is no invite's id: see fortros-gateway invite list");
     auto registry = TRY(open_registry(settings));
-    const auto invite = TRY(changed(registry->revoke_invite(id, actor(), wall_now())));
+    const auto invite = TRY(changed(registry->revoke_invite(id, admin_actor(), wall_now())));
     return Said{.note = "invite " + id + " is revoked; nodes that came with it stay (" +
                         std::to_string(invite.used) + ")\n"};
 }
@@ -258,7 +258,7 @@ Outcome<Said> revoke_node(const Arguments& arguments, const GatewaySettings& set
     auto registry = TRY(open_registry(settings));
     const auto nodes = TRY(or_exit(ExitCode::Database, registry->nodes_since(0)));
     const auto node = TRY(find_node(arguments.words[0], nodes));
-    const auto revoked = TRY(changed(registry->revoke_node(node.key, actor(), wall_now())));
+    const auto revoked = TRY(changed(registry->revoke_node(node.key, admin_actor(), wall_now())));
     return Said{.note = revoked.overlay_address.text() + " is revoked since " +
                         text_of(revoked.revoked) +
                         "; a gateway that serves closes its tunnel now\n"};

@@ -1,4 +1,4 @@
-// The admin commands: invites and nodes, straight in the registry, beside a gateway that serves. It
+// The admin commands: invites, nodes and policy, straight in the registry, beside a gateway that serves. It
 // notices what they change by itself. Text goes to where the caller says; nothing is logged.
 #pragma once
 
@@ -22,6 +22,9 @@ Outcome<Said> list_invites(const Arguments& arguments, const GatewaySettings& se
 Outcome<Said> revoke_invite(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> list_nodes(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> revoke_node(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> show_policy(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> set_policy(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> publish_policy(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> check_config(const Arguments& arguments, const GatewaySettings& settings);
 
 }  // namespace fortros::gateway

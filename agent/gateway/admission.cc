@@ -42,6 +42,7 @@ Admission::Admission(GatewaySelf self, Parts parts)
     : m_self(std::move(self)),
       m_address(overlay_address(m_self.prefix, m_self.public_key)),
       m_parts(parts),
+      m_publisher(m_self.prefix, m_self.domain, parts.registry, parts.signer),
       m_strangers(strangers_noted_per_minute),
       m_refusals(refusals_noted_per_minute),
       m_failures(failures_noted_per_minute) {}
@@ -145,7 +146,8 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
     const Bytes attestation = TRY(attest(node.key, node.role, node.serial, node.attested_until));
     std::vector<MeshPeer> peers;
     peers.push_back(TRY(own_peer(now)));
-    const Bytes bootstrap = TRY(bootstrap_set_for(node, peers, now));
+    const auto* org = TRY(m_publisher.current(now));
+    const Bytes bootstrap = TRY(bootstrap_set_for(node, peers, org->document, now));
     const MembershipAnswer membership{
         .time = now,
         .node = node.key,
@@ -156,6 +158,7 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
         .prefix = m_self.prefix,
         .domain = m_self.domain,
         .signers = {m_parts.signer.certificate()},
+        .document = org->bytes,
         .peers = peers,
         .bootstrap = bootstrap,
     };
@@ -301,7 +304,8 @@ Result<MeshPeer> Admission::own_peer(WallTime now) {
 
 // The clock as the serial: it grows across several gateways, which need not ask one another.
 Result<Bytes> Admission::bootstrap_set_for(const NodeRecord& node,
-                                           const std::vector<MeshPeer>& peers, WallTime now) const {
+                                           const std::vector<MeshPeer>& peers,
+                                           const OrgDocument& org, WallTime now) const {
     return sign_bootstrap_set(
         m_parts.signer,
         {.prefix = m_self.prefix,
@@ -309,6 +313,8 @@ Result<Bytes> Admission::bootstrap_set_for(const NodeRecord& node,
          .role = node.role,
          .serial = static_cast<std::uint64_t>(now.time_since_epoch().count()),
          .not_after = std::min(now + bootstrap_set_life, m_parts.signer.facts().not_after),
+         .policy_serial = org.serial,
+         .revocation_number = org.revocation_number,
          .peers = bootstrap_peers_of(peers)});
 }
 

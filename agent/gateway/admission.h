@@ -24,6 +24,7 @@
 #include "core/messages.h"
 #include "core/proof.h"
 #include "gateway/exchange.h"
+#include "gateway/publisher.h"
 #include "gateway/rate_limit.h"
 #include "gateway/registry.h"
 #include "gateway/signer.h"
@@ -91,11 +92,12 @@ private:
     Result<MeshPeer> own_peer(WallTime now);
     // What the node may come up from at its next boot, before any gateway has answered.
     Result<Bytes> bootstrap_set_for(const NodeRecord& node, const std::vector<MeshPeer>& peers,
-                                    WallTime now) const;
+                                    const OrgDocument& org, WallTime now) const;
 
     GatewaySelf m_self;
     IpAddress m_address;
     Parts m_parts;
+    Publisher m_publisher;
     std::optional<Attested> m_own{};  // as the registry has it
     Bytes m_own_attestation{};
     std::map<PublicKey, std::string> m_boots;  // the newest boot id of each member since our start

@@ -28,6 +28,13 @@ constexpr OptionSpec create_options[] = {
     {"--json", "", "for programs"},
 };
 
+constexpr OptionSpec policy_options[] = {
+    {"--sources", "LIST",
+     "what may name a gateway to enrolled nodes: \"cached dhcp-dns\"; image: as each image says"},
+    {"--disown-older-signers", "",
+     "what older signers than this gateway's have signed is worth nothing any more"},
+};
+
 constexpr CommandSpec commands[] = {
     {"serve", "", "serve nodes until SIGTERM", "", {}},
     {"check-config", "", "check the settings, certificates and keys, and change nothing", "", {}},
@@ -51,13 +58,24 @@ constexpr CommandSpec commands[] = {
      "NODE is an overlay address, a public key, or a hostname that only one node has. Its tunnel\n"
      "to a gateway that serves is closed at once; its key stays refused.",
      {}},
+    {"policy show", "", "show what the org document says", "", json_only},
+    {"policy set", "", "change what the org document says",
+     "The document goes to every node with its next join, which takes nothing older from then on.\n"
+     "It cannot widen what a node's image allows.",
+     policy_options},
+    {"policy publish",
+     "",
+     "publish the org document anew, after a backup was restored",
+     "Nodes refuse a document or an attestation that is older than one they have seen. This gives\n"
+     "the document, and at their next joins all attestations, newer serials.",
+     {}},
 };
 
 using Run = Outcome<Said> (*)(const Arguments&, const GatewaySettings&);
 
 // In the order of the table above; serve is none of them.
-constexpr Run runs[] = {nullptr,       check_config, create_invite, list_invites,
-                        revoke_invite, list_nodes,   revoke_node};
+constexpr Run runs[] = {nullptr,    check_config, create_invite, list_invites, revoke_invite,
+                        list_nodes, revoke_node,  show_policy,   set_policy,   publish_policy};
 static_assert(std::size(runs) == std::size(commands));
 
 // A core dump of the server would hold its keys.

@@ -19,4 +19,10 @@ std::string_view name_of(InviteState state) {
     return "";
 }
 
+std::string description_of(const PolicyRecord& policy) {
+    return "serial=" + std::to_string(policy.serial) +
+           " sources=" + (policy.sources ? policy.sources->text() : "image") +
+           " signers-since=" + to_rfc3339(policy.signers_since);
+}
+
 }  // namespace fortros::gateway

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "core/attestation.h"
 #include "core/messages.h"
+#include "core/org_document.h"
 #include "core/overlay.h"
 #include "gateway/invite.h"
 
@@ -77,6 +78,28 @@ struct Enrolment {
     WallTime attested_until{};  // not-after of the attestation that it will get
 };
 
+// What the org document says, but for the keys that it revokes.
+struct PolicyRecord {
+    std::uint64_t serial = 1;             // only grows
+    WallTime signers_since{};             // older signers count no more
+    std::optional<SourceSet> sources{};   // absent: as each image says
+    std::uint64_t revocation_number = 0;  // how many there ever were
+
+    bool operator==(const PolicyRecord&) const = default;
+};
+std::string description_of(const PolicyRecord& policy);  // for the audit log
+
+// All: every attestation is given out anew at the next join, with a serial that no lost file can have
+// given. For a registry that comes from a backup.
+enum class Renewal { AsDue, All };
+
+// What to change; whatever is absent stays. Even an empty change makes a new document.
+struct PolicyChange {
+    std::optional<std::optional<SourceSet>> sources{};
+    std::optional<WallTime> signers_since{};
+    Renewal renew = Renewal::AsDue;
+};
+
 struct AuditEntry {
     std::uint64_t number = 0;  // given by the registry
     WallTime time{};
@@ -134,6 +157,15 @@ public:
     virtual Result<std::vector<InviteRecord>> invites() = 0;
     // Idempotent. NotFound for an id that there is not.
     virtual Result<InviteRecord> revoke_invite(const std::string& id, const Actor& actor,
+                                               WallTime now) = 0;
+
+    // The org's policy. A revocation changes it as well.
+    virtual Result<PolicyRecord> policy() = 0;
+    // The keys that the document must name: those whose attestation is still good at `now`, the newest
+    // document_revoked_limit of them, oldest first.
+    virtual Result<std::vector<PublicKey>> revoked(WallTime now) = 0;
+    // InvalidArgument for what would let a disowned signer count again.
+    virtual Result<PolicyRecord> change_policy(const PolicyChange& change, const Actor& actor,
                                                WallTime now) = 0;
 
     // For what is not already recorded by the calls above: refusals.

@@ -65,6 +65,11 @@ Result<Bytes> sign_bootstrap_set(const AttestationSigner& signer, BootstrapSet s
     return with_signature(signer, bootstrap_bytes_to_sign(set));
 }
 
+Result<Bytes> sign_org_document(const AttestationSigner& signer, OrgDocument document) {
+    document.signer = signer.facts().id;
+    return with_signature(signer, document_bytes_to_sign(document));
+}
+
 Result<std::unique_ptr<AttestationSigner>> make_signer(X509* certificate, OpenSsl<EVP_PKEY> key) {
     EVP_PKEY* own = X509_get0_pubkey(certificate);
     char group[32] = {};

@@ -1,5 +1,5 @@
-// The key that signs membership attestations and bootstrap sets, and the certificate that says it may. It signs what
-// it is given and decides nothing.
+// The key that signs membership attestations, bootstrap sets and the org document, and the certificate
+// that says it may. It signs what it is given and decides nothing.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "core/attestation.h"
 #include "core/bootstrap_set.h"
+#include "core/org_document.h"
 #include "gateway/openssl.h"
 
 namespace fortros::gateway {
@@ -32,6 +33,9 @@ Result<Bytes> sign_attestation(const AttestationSigner& signer, Attestation atte
 
 // As above, of a bootstrap set.
 Result<Bytes> sign_bootstrap_set(const AttestationSigner& signer, BootstrapSet set);
+
+// As above, of an org document.
+Result<Bytes> sign_org_document(const AttestationSigner& signer, OrgDocument document);
 
 // A signer whose key is in memory. InvalidData if the certificate's key is not P-256 or is not the
 // given key's public half.

@@ -244,6 +244,7 @@ Result<NodeRecord> SqliteRegistry::revoke_node(const PublicKey& key, const Actor
     node->revision = TRY(next_revision());
     TRY(m_database.execute("UPDATE nodes SET revoked = ?2, revision = ?3 WHERE key = ?1",
                            ByteView(key.bytes), now, node->revision));
+    TRY(number_revocation(key, now));
     TRY(note("node-revoked", actor, &key, node->invite, node->hostname, now));
     TRY(transaction.commit());
     return *node;

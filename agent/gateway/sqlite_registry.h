@@ -30,6 +30,10 @@ public:
     Result<std::vector<InviteRecord>> invites() override;
     Result<InviteRecord> revoke_invite(const std::string& id, const Actor& actor,
                                        WallTime now) override;
+    Result<PolicyRecord> policy() override;
+    Result<std::vector<PublicKey>> revoked(WallTime now) override;
+    Result<PolicyRecord> change_policy(const PolicyChange& change, const Actor& actor,
+                                       WallTime now) override;
     Status record(const AuditEntry& entry) override;
     Result<std::vector<AuditEntry>> audit(std::size_t limit) override;
 
@@ -47,6 +51,8 @@ private:
     Status check_owner(const OrgPrefix& prefix);
     Result<std::uint64_t> next_revision();
     Result<std::uint64_t> next_serial();
+    Status next_document(WallTime now);
+    Status number_revocation(const PublicKey& key, WallTime now);
     Result<std::optional<InviteRecord>> find_invite(const std::string& id);
     Result<std::optional<RefusalCode>> spend_invite(const InviteHash& hash, WallTime now);
     Status note(std::string_view event, const Actor& actor, const PublicKey* node,

@@ -68,6 +68,26 @@ inline constexpr std::array registry_migrations = {
     CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
     )sql",
+    // The org document
+    R"sql(
+    -- One row: what the org document says, but for the keys that it revokes.
+    CREATE TABLE policy (
+        one           INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        serial        INTEGER NOT NULL,
+        signers_since INTEGER NOT NULL,
+        sources       INTEGER,           -- bits; NULL: the image's own policy
+        revocations   INTEGER NOT NULL   -- how many there ever were
+    ) STRICT;
+    INSERT INTO policy VALUES (1, 1, 0, NULL, 0);
+
+    ALTER TABLE nodes ADD COLUMN revocation INTEGER;  -- the number of its own
+    UPDATE nodes SET revocation =
+        (SELECT count(*) FROM nodes AS other
+         WHERE other.revoked IS NOT NULL AND other.revision <= nodes.revision)
+        WHERE revoked IS NOT NULL;
+    UPDATE policy SET revocations = (SELECT count(*) FROM nodes WHERE revoked IS NOT NULL),
+        serial = 1 + (SELECT count(*) FROM nodes WHERE revoked IS NOT NULL);
+    )sql",
 };
 
 }  // namespace fortros::gateway

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "core/handoff.h"
 #include "core/json.h"
+#include "core/membership.h"
 #include "core/overlay_plan.h"
 #include "core/overlay_state.h"
 
@@ -16,6 +17,12 @@ namespace fortros {
 
 // The overlay that the hand-off describes.
 OverlayPlan plan_of(const HandOff& hand_off);
+
+// Whether what the hand-off says of the org and its members is signed for by the org, as of the time
+// when it was written: a member's links outlive its attestation. Untrusted if not, also where an
+// interface has a peer that is no member. What a node remembered came without attestations, from a set
+// that preboot has checked.
+Status check_signed(const HandOff& hand_off, const SignerVerifier& verifier);
 
 // An interface whose private key is gone can't be repaired from the hand-off, which holds no key.
 // NotFound where an interface of the plan is missing or bears no key, Conflict where it bears

@@ -16,6 +16,7 @@
 #include "os/log_sink.h"
 #include "os/loop.h"
 #include "os/overlay_links.h"
+#include "os/trust.h"
 
 namespace fortros {
 
@@ -93,8 +94,14 @@ static MaintainerExit complain(Log& log, MaintainerExit status, const Error& err
 
 static Result<HandOff> read_hand_off(const std::string& directory) {
     const std::string path = directory + "/" + std::string(handoff_file);
+    const auto in_file = [&path](Error error) {
+        return std::unexpected(std::move(error).in("'" + path + "'"));
+    };
     auto hand_off = parse_hand_off(TRY(read_file(path, handoff_size_limit)));
-    if (!hand_off) return std::unexpected(std::move(hand_off).error().in("'" + path + "'"));
+    if (!hand_off) return in_file(std::move(hand_off).error());
+    const auto anchors = TRY(TrustAnchors::of(hand_off->authorities));
+    if (Status status = check_signed(*hand_off, *anchors); !status)
+        return in_file(std::move(status).error());
     return hand_off;
 }
 

@@ -73,19 +73,36 @@ Result<std::unique_ptr<TrustAnchors>> TrustAnchors::parse(std::string_view pem,
     // A CA's key in an image would make everyone who has the image the organisation.
     if (pem.find("PRIVATE KEY-----") != std::string_view::npos)
         return bad("holds a private key, which must never be in an image");
-    auto certificates = certificates_of(pem);
+    const auto certificates = certificates_of(pem);
     if (certificates.empty()) return bad("holds no certificate in PEM form");
-    if (certificates.size() > count_limit)
-        return bad("holds " + std::to_string(certificates.size()) + " certificates; at most " +
-                   std::to_string(count_limit) + " can be pinned");
+    std::vector<std::string> texts(certificates.begin(), certificates.end());
+    std::vector<ByteView> views;
+    // mbedTLS wants the NUL counted.
+    for (const auto& text : texts) views.push_back({as_bytes(text).data(), text.size() + 1});
+    return make(views, file);
+}
 
+Result<std::unique_ptr<TrustAnchors>> TrustAnchors::of(const std::vector<Bytes>& certificates) {
+    static const std::string where = "the hand-off";
+    if (certificates.empty())
+        return fail(ErrorCode::InvalidData, "'" + where + "' holds no CA certificate");
+    return make({certificates.begin(), certificates.end()}, where);
+}
+
+// Each in PEM form with its NUL, or in DER.
+Result<std::unique_ptr<TrustAnchors>> TrustAnchors::make(const std::vector<ByteView>& certificates,
+                                                         const std::string& file) {
+    if (certificates.size() > count_limit)
+        return fail(ErrorCode::InvalidData,
+                    "'" + file + "' holds " + std::to_string(certificates.size()) +
+                        " certificates; at most " + std::to_string(count_limit) +
+                        " can be pinned");
     Chain chain(new_chain());
     const mbedtls_x509_crt* last = nullptr;
     for (std::size_t i = 0; i < certificates.size(); ++i) {
         const std::string where = "certificate " + std::to_string(i + 1) + " in '" + file + "'";
-        const std::string text(certificates[i]);  // mbedTLS wants the NUL counted
-        const int error = mbedtls_x509_crt_parse(
-            chain.get(), reinterpret_cast<const unsigned char*>(text.c_str()), text.size() + 1);
+        const int error =
+            mbedtls_x509_crt_parse(chain.get(), certificates[i].data(), certificates[i].size());
         if (is_of_unknown_kind(error))
             return fail(ErrorCode::InvalidData, where + " " + std::string(not_accepted_words));
         if (error != 0)
@@ -95,6 +112,13 @@ Result<std::unique_ptr<TrustAnchors>> TrustAnchors::parse(std::string_view pem,
         TRY(check_anchor(*last, where));
     }
     return std::unique_ptr<TrustAnchors>(new TrustAnchors(std::move(chain)));
+}
+
+std::vector<Bytes> TrustAnchors::certificates() const {
+    std::vector<Bytes> all;
+    for (const mbedtls_x509_crt* anchor = m_chain.get(); anchor; anchor = anchor->next)
+        all.emplace_back(anchor->raw.p, anchor->raw.p + anchor->raw.len);
+    return all;
 }
 
 Result<std::unique_ptr<TrustAnchors>> TrustAnchors::load(const std::string& path) {

@@ -6,7 +6,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "core/enrolment.h"
@@ -26,9 +28,12 @@ public:
     // The same for a text; `file` is only for error messages.
     static Result<std::unique_ptr<TrustAnchors>> parse(std::string_view pem,
                                                        const std::string& file);
+    // As a hand-off carries them, DER; the same errors.
+    static Result<std::unique_ptr<TrustAnchors>> of(const std::vector<Bytes>& certificates);
     ~TrustAnchors() override;
 
     std::size_t count() const { return m_count; }
+    std::vector<Bytes> certificates() const;  // DER
     // For the clock rule: the newest notBefore and the latest notAfter among the anchors.
     WallTime newest_not_before() const { return m_newest_not_before; }
     WallTime latest_not_after() const { return m_latest_not_after; }
@@ -48,6 +53,8 @@ private:
     using Chain = std::unique_ptr<mbedtls_x509_crt, Free>;
 
     explicit TrustAnchors(Chain chain);
+    static Result<std::unique_ptr<TrustAnchors>> make(const std::vector<ByteView>& certificates,
+                                                      const std::string& file);
 
     Chain m_chain;
     std::size_t m_count = 0;

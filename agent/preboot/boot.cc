@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/crypto.h"
+#include "core/source_policy.h"
 
 namespace fortros {
 
@@ -136,11 +137,9 @@ NodeState Boot::state_to_remember() const {
     state.enrolled = true;
     state.revoked = false;
     state.prefix = m_joined->answer.prefix;
-    // Only ever narrower: an image that says nothing of it does not take it back.
-    if (m_in.settings.sources_enrolled) {
-        const auto both = *m_in.settings.sources_enrolled & state.policy.value_or(SourceSet::all());
-        if (!both.empty()) state.policy = both;
-    }
+    state.document_serial = m_joined->org.document.serial;
+    state.signers_since = std::max(state.signers_since, m_joined->org.document.signers_since);
+    state.policy = policy_to_remember(m_in.settings, state.policy, m_joined->org.document.sources);
     const Endpoint& proved = m_conversation->candidate.endpoint;
     std::erase(state.gateways, proved);
     state.gateways.insert(state.gateways.begin(), proved);
@@ -198,6 +197,7 @@ HandOff Boot::make_hand_off() const {
     auto uplinks = m_links;
     if (uplinks.size() > uplinks_limit) uplinks.resize(uplinks_limit);
     return {
+        .time = m_now.wall,
         .node = answer.node,
         .overlay_address = answer.overlay_address,
         .role = answer.role,
@@ -206,7 +206,9 @@ HandOff Boot::make_hand_off() const {
         .prefix = answer.prefix,
         .domain = answer.domain,
         .gateway_name = m_in.settings.gateway_name,
+        .authorities = m_in.authorities,
         .signers = answer.signers,
+        .document = answer.document,
         .gateway = m_conversation->candidate.endpoint,
         .gateway_key = m_conversation->gateway.wireguard_key,
         .source = m_conversation->candidate.source,

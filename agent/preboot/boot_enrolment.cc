@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "core/crypto.h"
+#include "core/source_policy.h"
 #include "preboot/boot.h"
 
 namespace fortros {
@@ -79,12 +80,17 @@ void Boot::on(Answered event) {
     JudgeContext context{
         .node = *m_public_key,
         .gateway = m_conversation->gateway.wireguard_key,
-        .prefix = m_in.settings.prefix,
+        .pinned_prefix = m_in.settings.prefix,
         .now = m_now.wall,
         .chain_not_before = m_conversation->gateway.newest_not_before,
         .chain_not_after = m_conversation->gateway.earliest_not_after,
     };
-    if (!context.prefix && m_in.state && m_in.state->enrolled) context.prefix = m_in.state->prefix;
+    if (m_in.state && m_in.state->enrolled) {
+        context.prefix = m_in.state->prefix;
+        context.document_serial = m_in.state->document_serial;
+        context.signers_since = m_in.state->signers_since;
+        context.attestation_serial = m_in.state->attestation_serial;
+    }
     auto verdict = judge_answer(event.answer, *m_conversation->pending, context, m_verifier);
     if (!verdict) return conversation_failed(std::move(verdict).error());
     emit(Disconnect{m_conversation->id});
@@ -106,6 +112,10 @@ void Boot::joined(Joined joined) {
     // The gateway's time is proved, and lies between the dates of its chain; the RTC is not.
     if (!m_clock_trusted) emit(SetClock{answer.time});
     m_clock_trusted = true;
+    const auto& policy = joined.org.document.sources;
+    if (policy && policy_to_remember(m_in.settings, {}, policy) != policy)
+        warn("policy-not-taken", "the org document allows " + policy->text() +
+                                     " only, of which this image allows nothing");
     if (!joined.bootstrap_problem.empty())
         warn("no-bootstrap-set", "the next boot has no fast start: " + joined.bootstrap_problem);
     // The gateway that answered comes first, so that a bound on lighthouses never leaves it out.

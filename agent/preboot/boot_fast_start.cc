@@ -28,6 +28,8 @@ Result<BootstrapSet> Boot::check_remembered_set() const {
     const auto prefix = known_prefix();
     if (!prefix) return no_trust("the overlay's prefix is not known");
     const Signer signer = TRY(m_verifier.verify(state.bootstrap_signer, m_now.wall));
+    if (signer.not_before < state.signers_since)
+        return no_trust("the organisation has disowned its signer");
     auto set =
         TRY(check_bootstrap_set(state.bootstrap_set, {signer}, *prefix, *m_public_key, m_now.wall));
     if (set.serial < state.bootstrap_serial) return no_trust("a newer one was seen before");
@@ -122,6 +124,7 @@ void Boot::hand_off_remembered() {
     auto uplinks = m_links;
     if (uplinks.size() > uplinks_limit) uplinks.resize(uplinks_limit);
     HandOff hand_off{
+        .time = m_now.wall,
         .node = *m_public_key,
         .overlay_address = m_fast_start->address,
         .role = m_fast_start->set.role,
@@ -130,6 +133,7 @@ void Boot::hand_off_remembered() {
         .prefix = m_fast_start->set.prefix,
         .domain = m_in.settings.domain,
         .gateway_name = m_in.settings.gateway_name,
+        .authorities = m_in.authorities,
         .signers = {m_in.state->bootstrap_signer},
     };
     hand_off.remembered = true;

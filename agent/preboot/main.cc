@@ -109,6 +109,7 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
                   .invite_problem = invite ? "" : invite.error().error.text(),
                   .boot_id = make_boot_id(random),
                   .agent = version,
+                  .authorities = (*anchors)->certificates(),
                   .settings_took = settings_read - began,
                   .clock_took = monotonic_now() - settings_read},
                  random, **anchors);

@@ -39,6 +39,11 @@ Bytes FakeSigner::sign(BootstrapSet set) const {
     return with_signature(bootstrap_bytes_to_sign(set));
 }
 
+Bytes FakeSigner::sign(OrgDocument document) const {
+    document.signer = m_signer.id;
+    return with_signature(document_bytes_to_sign(document));
+}
+
 Bytes FakeSigner::with_signature(Bytes bytes) const {
     crypto::Signature signature;
     std::size_t size = 0;
@@ -95,6 +100,15 @@ std::string FakeOrg::membership(const PublicKey& node, WallTime now) const {
         .domain = domain,
         .signers = {signer.certificate()},
     };
+    OrgDocument document{.prefix = prefix,
+                         .serial = document_serial,
+                         .sources = document_sources,
+                         .domain = domain};
+    for (const auto& [key, revoked] : nodes)
+        if (revoked) document.revoked.push_back(key);
+    document.revocation_number = document.revoked.size();
+    if (tamper_with_document) tamper_with_document(document);
+    answer.document = signer.sign(document);
     answer.peers.push_back(
         {.key = gateway_public,
          .role = Role::Gateway,
@@ -106,6 +120,8 @@ std::string FakeOrg::membership(const PublicKey& node, WallTime now) const {
                      .node = node,
                      .serial = static_cast<std::uint64_t>(now.time_since_epoch().count()),
                      .not_after = now + bootstrap_set_life,
+                     .policy_serial = document.serial,
+                     .revocation_number = document.revocation_number,
                      .peers = bootstrap_peers_of(answer.peers)};
     if (tamper_with_set) tamper_with_set(set);
     answer.bootstrap = signer.sign(set);

@@ -26,6 +26,7 @@ public:
                  std::uint64_t serial = 1) const;
     // The set with this signer's id, signed.
     Bytes sign(BootstrapSet set) const;
+    Bytes sign(OrgDocument document) const;
     Bytes certificate() const { return {m_signer.key.begin(), m_signer.key.end()}; }
     const Signer& signer() const { return m_signer; }
 
@@ -62,6 +63,8 @@ struct FakeOrg {
     PublicKey gateway_public;
     std::map<std::string, FakeInvite, std::less<>> invites;
     std::map<PublicKey, bool> nodes;  // revoked?
+    std::uint64_t document_serial = 1;
+    std::optional<SourceSet> document_sources{};
     Endpoint wireguard = *Endpoint::parse("203.0.113.5:51820");
 
     // How the gateway answers instead of as it should.
@@ -73,6 +76,7 @@ struct FakeOrg {
     bool forget_proof = false;
     std::function<void(MembershipAnswer& answer)> tamper{};
     void (*tamper_with_set)(BootstrapSet& set) = nullptr;  // before it is signed
+    std::function<void(OrgDocument& document)> tamper_with_document{};  // the same
 
     // What a node sent in the clear of its TLS connection, and what it gets back.
     HttpAnswer answer(std::string_view request, const Exporter& exporter, WallTime now);

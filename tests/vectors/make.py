@@ -198,6 +198,36 @@ def bootstrap_vectors() -> list[dict]:
     ]
 
 
+SOURCES = {"cached": 1, "public-dns": 2, "dhcp-dns": 4}
+
+
+def document_vector(i: int, sources: list[str], domain: str, revoked: int) -> dict:
+    prefix = "fd12:3456:789a::/48"
+    private = int.from_bytes(sample(f"signer {i}"), "big") % N
+    signer_id = sample(f"certificate {i}")[:8]
+    serial, since, number = 40 + i, 1_800_000_000 * (i % 2), 1000 + revoked
+    keys = [public_of(sample(f"revoked {i} {j}")) for j in range(revoked)]
+    message = (b"fortros/org-document/v1" + ipaddress.IPv6Network(prefix).network_address.packed[:6]
+               + serial.to_bytes(8, "big") + since.to_bytes(8, "big")
+               + bytes([sum(SOURCES[source] for source in sources)]) + number.to_bytes(8, "big")
+               + signer_id + bytes([len(domain)]) + domain.encode()
+               + len(keys).to_bytes(2, "big") + b"".join(keys))
+    return {
+        "prefix": prefix, "serial": serial, "signers_since": since, "sources": " ".join(sources),
+        "revocation_number": number, "domain": domain, "revoked": [b64(key) for key in keys],
+        "signer_id": b64(signer_id), "signer_key": b64(p256_point(private)),
+        "document": b64(message + p256_sign(private, message)),
+    }
+
+
+def document_vectors() -> list[dict]:
+    return [
+        document_vector(0, [], "example.org", 0),
+        document_vector(1, ["cached"], "", 1),
+        document_vector(2, ["cached", "dhcp-dns"], "a" * 63 + "." + "b" * 63 + ".example", 5),
+    ]
+
+
 def main() -> int:
     files = {
         "overlay_address.json": overlay_vectors(),
@@ -208,6 +238,10 @@ def main() -> int:
         "bootstrap_set.json": {
             "about": "agent/core/bootstrap_set.h; the last one is as large as a set can be",
             "vectors": bootstrap_vectors(),
+        },
+        "org_document.json": {
+            "about": "agent/core/org_document.h",
+            "vectors": document_vectors(),
         },
     }
     wrong = 0

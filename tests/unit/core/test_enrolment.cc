@@ -123,6 +123,89 @@ TEST_CASE("a proved answer is still checked against what the node knows") {
     CHECK(c.why_not([](MembershipAnswer&) {}).empty());
 }
 
+namespace {
+
+// What an answer with such a document comes to.
+std::string with_document(Conversation& c, std::function<void(OrgDocument&)> tamper) {
+    c.org.tamper_with_document = std::move(tamper);
+    const auto verdict = c.judge(c.ask());
+    if (!verdict) return verdict.error().text();
+    if (const auto* rejected = std::get_if<Rejected>(&*verdict))
+        return std::string(name_of(rejected->refusal.code));
+    return "joined";
+}
+
+}  // namespace
+
+// Policy and prefix change by the org document and by nothing else, and never back.
+TEST_CASE("an answer without a sound and current org document is untrusted") {
+    Conversation c;
+    CHECK(c.why_not([](MembershipAnswer& a) { a.document.clear(); }).contains("org document"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.document.back() ^= 1;
+           }).contains("signature is wrong"));
+    CHECK(c.why_not([](MembershipAnswer& a) {
+               a.domain = "example.net";
+           }).contains("not that of the org document"));
+    c.org.tamper = nullptr;
+    c.context.document_serial = 5;
+    CHECK(with_document(c, [](OrgDocument& d) { d.serial = 4; }).contains("older than one"));
+    CHECK(with_document(c, [](OrgDocument& d) { d.serial = 5; }) == "joined");
+    CHECK(with_document(c, [](OrgDocument& d) { d.serial = 6; }) == "joined");
+}
+
+// An overlay of other addresses is another overlay: only the org's own word may lead there, once.
+TEST_CASE("the prefix changes by a newer org document only, and never where the image pins it") {
+    Conversation c;
+    c.context.prefix = *OrgPrefix::parse("fd00:1111:2222::/48");
+    c.context.document_serial = 5;
+    c.org.document_serial = 5;
+    CHECK(
+        c.why_not([](MembershipAnswer&) {}).contains("changes the organisation's overlay prefix"));
+    c.org.document_serial = 6;
+    CHECK(c.why_not([](MembershipAnswer&) {}).empty());
+    c.context.pinned_prefix = c.context.prefix;
+    CHECK(
+        c.why_not([](MembershipAnswer&) {}).contains("changes the organisation's overlay prefix"));
+    c.context.pinned_prefix = c.org.prefix;
+    CHECK(c.why_not([](MembershipAnswer&) {}).empty());
+}
+
+// What is revoked must not come back by way of a gateway that has not heard of it, or does not want to.
+TEST_CASE("an org document revokes peers, and this node itself") {
+    Conversation c;
+    CHECK(with_document(c, [&](OrgDocument& d) {
+              d.revoked = {c.org.gateway_public};
+          }).contains("a peer is revoked"));
+    CHECK(with_document(c, [&](OrgDocument& d) { d.revoked = {c.node_public}; }) == "revoked");
+}
+
+// The org has replaced a signer whose key was stolen: what the thief signs must be worth nothing.
+TEST_CASE("a disowned signer's word is not taken") {
+    Conversation c;
+    c.org.signer = FakeSigner(c.now - one_day);
+    FakeVerifier both({c.org.signer.signer()});
+    const auto judged = [&] {
+        const auto answer = c.ask();
+        const auto verdict = judge_answer(answer, *c.pending, c.context, both);
+        return verdict ? "" : verdict.error().text();
+    };
+    CHECK(judged().empty());
+    c.context.signers_since = c.now;
+    CHECK(judged().contains("unknown signer"));
+    c.context.signers_since = c.now - one_day;
+    CHECK(judged().empty());
+}
+
+// An attestation that was replaced, with another role perhaps, is still signed.
+TEST_CASE("an attestation older than one seen before is untrusted") {
+    Conversation c;
+    c.context.attestation_serial = 1;
+    CHECK(c.why_not([](MembershipAnswer&) {}).empty());
+    c.context.attestation_serial = 2;
+    CHECK(c.why_not([](MembershipAnswer&) {}).contains("older than one seen before"));
+}
+
 // The next boot comes up from this set before anybody has answered.
 TEST_CASE("a member gets a bootstrap set, checked, with the certificate that checks it again") {
     Conversation c;
@@ -178,15 +261,6 @@ TEST_CASE("a bootstrap set that does not check is absent, and the node a member 
     CHECK(problem().contains("too large"));
     c.org.tamper = [](MembershipAnswer& a) { a.bootstrap.clear(); };
     CHECK(problem().empty());
-}
-
-// Renumbering an org is for its org document, not for one gateway's answer.
-TEST_CASE("a prefix that is known may not change") {
-    Conversation c;
-    c.context.prefix = OrgPrefix::parse("fd00::/48");
-    const auto verdict = c.judge(c.ask());
-    REQUIRE(!verdict);
-    CHECK(verdict.error().text().contains("overlay prefix"));
 }
 
 TEST_CASE("refusals come back as what they are") {

@@ -17,6 +17,7 @@ static NodeState full_state() {
     state.clock_floor = *from_rfc3339("2026-11-22T10:00:00Z");
     state.policy = SourceSet::only(Source::Cached).add(Source::DhcpDns);
     state.document_serial = 3;
+    state.signers_since = WallTime{std::chrono::seconds{1'700'000'000}};
     state.attestation_serial = UINT64_MAX;
     state.revoked = true;
     return state;
@@ -135,8 +136,8 @@ TEST_CASE("a field that is no sound value is refused") {
     CHECK(with("030013 06 00000000000000000000ffffc0000201 01bb") ==
           "names a gateway at no address");
     CHECK(with("040007 00000000000000") == "has a number of the wrong size");
-    CHECK(with("040008 0000003afff44180") == "has a clock floor after the year 9999");
-    CHECK(with("040008 8000000000000000") == "has a clock floor after the year 9999");
+    CHECK(with("040008 0000003afff44180") == "has a time after the year 9999");
+    CHECK(with("040008 8000000000000000") == "has a time after the year 9999");
     CHECK(with("050001 00") == "has a policy that is none");
     CHECK(with("050001 08") == "has a policy that is none");
     CHECK(with("050002 0101") == "has a byte of the wrong size");

@@ -77,6 +77,9 @@ public:
         ++writes;
         node->second.revoked = now;
         node->second.revision = ++m_revision;
+        m_revoked.push_back(key);
+        ++m_policy.revocation_number;
+        next_document(now);
         note({.time = now,
               .event = "node-revoked",
               .actor = actor,
@@ -147,6 +150,39 @@ public:
         return invite->second;
     }
 
+    Result<PolicyRecord> policy() override { return m_policy; }
+
+    Result<std::vector<PublicKey>> revoked(WallTime now) override {
+        std::vector<PublicKey> keys;
+        for (const auto& key : m_revoked)
+            if (m_nodes.at(key).attested_until >= now) keys.push_back(key);
+        if (keys.size() > document_revoked_limit)
+            keys.erase(keys.begin(), keys.end() - document_revoked_limit);
+        return keys;
+    }
+
+    Result<PolicyRecord> change_policy(const PolicyChange& change, const Actor& actor,
+                                       WallTime now) override {
+        if (fault) return std::unexpected(*fault);
+        if (change.signers_since && *change.signers_since < m_policy.signers_since)
+            return fail(ErrorCode::InvalidArgument, "a signer that is disowned stays so");
+        ++writes;
+        next_document(now);
+        if (change.sources) m_policy.sources = *change.sources;
+        if (change.signers_since) m_policy.signers_since = *change.signers_since;
+        if (change.renew == Renewal::All) {
+            m_serial = std::max(m_serial, seconds_of(now));
+            for (auto& [key, node] : m_nodes)
+                if (!node.revoked) node.attested_until = {};
+            for (auto& [key, gateway] : m_gateways) gateway.not_after = {};
+        }
+        note({.time = now,
+              .event = "policy-changed",
+              .actor = actor,
+              .detail = description_of(m_policy)});
+        return m_policy;
+    }
+
     Status record(const AuditEntry& entry) override {
         if (fault) return std::unexpected(*fault);
         ++writes;
@@ -160,6 +196,12 @@ public:
     }
 
 private:
+    static std::uint64_t seconds_of(WallTime time) {
+        return static_cast<std::uint64_t>(time.time_since_epoch().count());
+    }
+    void next_document(WallTime now) {
+        m_policy.serial = std::max(m_policy.serial + 1, seconds_of(now));
+    }
     void note(AuditEntry entry) {
         entry.number = m_audit.size() + 1;
         m_audit.push_back(std::move(entry));
@@ -168,6 +210,8 @@ private:
     std::map<PublicKey, NodeRecord> m_nodes;
     std::map<PublicKey, Attested> m_gateways;
     std::map<std::string, InviteRecord> m_invites;
+    std::vector<PublicKey> m_revoked;  // oldest first
+    PolicyRecord m_policy;
     std::vector<AuditEntry> m_audit;
     std::uint64_t m_revision = 0;
     std::uint64_t m_serial = 0;

@@ -115,6 +115,52 @@ TEST_CASE("admission: an invite and a proof make a member") {
     CHECK(world.registry.find_node(node.public_key)->has_value());
 }
 
+// A node takes neither answer nor set without it; and what is revoked must be known to all.
+TEST_CASE("admission: every 200 carries the org document of the moment") {
+    World world;
+    FakeNode node(2);
+    const auto document_of = [&](const MembershipAnswer& answer, WallTime now) {
+        const auto document = check_org_document(answer.document, {world.signer->facts()}, now);
+        REQUIRE_MESSAGE(document, (document ? "" : document.error().text()));
+        const auto set = parse_bootstrap_set(answer.bootstrap);
+        REQUIRE(set);
+        CHECK(set->policy_serial == document->serial);
+        CHECK(set->revocation_number == document->revocation_number);
+        return *document;
+    };
+    const auto joined = [&](WallTime now) {
+        const auto answer = world.handle(node.join(world.gateway.public_key), now);
+        REQUIRE_MESSAGE(answer.status == 200, answer.body);
+        return document_of(*parse_membership_answer(answer.body), now);
+    };
+    const auto first = document_of(world.enrolled(node), noon);
+    CHECK(first.prefix == world.prefix);
+    CHECK(first.domain == "example.org");
+    CHECK(first.revoked.empty());
+    CHECK(!first.sources);
+
+    FakeNode other(3);
+    world.open_invite("fortros-invite-v1-BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB", 1);
+    REQUIRE(world
+                .handle(other.enroll(world.gateway.public_key,
+                                     "fortros-invite-v1-BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"))
+                .status == 200);
+    REQUIRE(world.registry.revoke_node(other.public_key, "uid 0", noon));
+    const auto second = joined(noon);
+    CHECK(second.serial > first.serial);
+    CHECK(second.revoked == std::vector{other.public_key});
+    // Nobody would take the revoked node's attestation after its end, so nobody needs to hear of it.
+    const WallTime later = noon + std::chrono::days{31};
+    CHECK(joined(later).revoked.empty());
+
+    const auto cached = SourceSet::only(Source::Cached);
+    REQUIRE(world.registry.change_policy({.sources = cached}, "uid 0", later));
+    CHECK(joined(later).sources == cached);
+    // A gateway that still has the old signer must not go on as if nothing had happened.
+    REQUIRE(world.registry.change_policy({.signers_since = later}, "uid 0", later));
+    CHECK(world.handle(node.join(world.gateway.public_key), later).status == 503);
+}
+
 // Without it the next boot waits for a gateway; a wrong one would be refused there.
 TEST_CASE("admission: every 200 carries a bootstrap set that the node can check") {
     World world;

@@ -191,6 +191,71 @@ TEST_CASE("registry: a revoked key stays out and its address stays taken") {
     });
 }
 
+// A node that has heard of a revocation must hear of it from every gateway, and of all later ones.
+TEST_CASE("registry: revocations are numbered, and change the org document") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "three", 3);
+        for (std::uint8_t number : {1, 2, 3})
+            must(registry.enrol(enrolment_of(number, "three"), stranger, noon));
+        CHECK(must(registry.policy()) == PolicyRecord{});
+        must(registry.revoke_node(key_of(2), admin, noon + 5s));
+        const auto first = must(registry.policy());
+        CHECK(first.revocation_number == 1);
+        CHECK(first.serial > 1);
+        must(registry.revoke_node(key_of(1), admin, noon + 5s));
+        const auto second = must(registry.policy());
+        CHECK(second.revocation_number == 2);
+        CHECK(second.serial > first.serial);
+        must(registry.revoke_node(key_of(1), admin, noon + 9s));
+        CHECK(must(registry.policy()) == second);
+        CHECK(must(registry.revoked(noon)) == std::vector{key_of(2), key_of(1)});
+        // An attestation that has expired needs no revocation any more.
+        CHECK(must(registry.revoked(noon + std::chrono::days{31})).empty());
+    });
+}
+
+// Nodes refuse a document that is older than one they have seen: its serial never falls, and what is
+// done after a backup was restored must look newer than whatever was lost.
+TEST_CASE("registry: every change of policy makes a newer org document") {
+    for_each_store([](Registry& registry) {
+        const auto cached = SourceSet::only(Source::Cached);
+        auto last = must(registry.policy());
+        const auto changed = [&](const PolicyChange& change, WallTime now) {
+            const auto policy = must(registry.change_policy(change, admin, now));
+            CHECK(policy.serial > last.serial);
+            CHECK(must(registry.policy()) == policy);
+            return last = policy;
+        };
+        CHECK(changed({.sources = cached}, noon).sources == cached);
+        CHECK(changed({.signers_since = noon - 1h}, noon).sources == cached);
+        CHECK(changed({.signers_since = noon}, noon - one_day).signers_since == noon);
+        CHECK(!changed({.sources = std::optional<SourceSet>{}}, noon).sources);
+        CHECK(changed({}, noon + one_day).serial ==
+              static_cast<std::uint64_t>((noon + one_day).time_since_epoch().count()));
+        CHECK(registry.change_policy({.signers_since = noon - 1s}, admin, noon).error().code ==
+              ErrorCode::InvalidArgument);
+        CHECK(must(registry.policy()) == last);
+        CHECK(must(registry.audit(1))[0].event == "policy-changed");
+    });
+}
+
+TEST_CASE(
+    "registry: after a restored backup all attestations are renewed past those that were lost") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "two", 2);
+        for (std::uint8_t number : {1, 2})
+            must(registry.enrol(enrolment_of(number, "two"), stranger, noon));
+        must(registry.renew_gateway(key_of(9), noon + one_day));
+        must(registry.revoke_node(key_of(2), admin, noon));
+        must(registry.change_policy({.renew = Renewal::All}, admin, noon));
+        CHECK(must(registry.find_node(key_of(1)))->attested_until == WallTime{});
+        CHECK(must(registry.find_gateway(key_of(9)))->not_after == WallTime{});
+        CHECK(must(registry.revoked(noon)) == std::vector{key_of(2)});
+        CHECK(must(registry.renew(key_of(1), noon + one_day)).serial >
+              static_cast<std::uint64_t>(noon.time_since_epoch().count()));
+    });
+}
+
 // A member's newer attestation would look older than its last one, and be refused.
 TEST_CASE("registry: serials grow over the whole org") {
     for_each_store([](Registry& registry) {

@@ -43,6 +43,47 @@ TEST_CASE("what preboot has made is adopted without one change") {
     CHECK(difference(plan_of(adopted.hand_off), adopted.hand_off.node, adopted.kernel).empty());
 }
 
+// /run is root's, but what peers with the node for months is still checked by the org's own word.
+TEST_CASE("a hand-off is adopted only if the org has signed for its members") {
+    Adopted adopted;
+    HandOff& hand_off = adopted.hand_off;
+    const auto why_not = [&] {
+        const auto status = check_signed(hand_off, adopted.world.verifier);
+        return status ? "" : status.error().text();
+    };
+    CHECK(why_not().empty());
+    SUBCASE("long after, too") { CHECK(hand_off.time == adopted.world.wall); }
+    SUBCASE("no signer") {
+        hand_off.signers.clear();
+        CHECK(why_not().contains("unknown signer"));
+    }
+    SUBCASE("no document") {
+        hand_off.document.clear();
+        CHECK(why_not().contains("org document"));
+    }
+    SUBCASE("another prefix") {
+        hand_off.prefix.bytes[5] ^= 1;
+        CHECK(why_not().contains("another overlay prefix"));
+    }
+    SUBCASE("somebody else's attestation") {
+        hand_off.attestation = hand_off.peers[0].attestation;
+        CHECK(why_not().contains("another key or role"));
+    }
+    SUBCASE("a peer without attestation") {
+        hand_off.peers[0].attestation.clear();
+        CHECK(why_not().contains("attestation"));
+    }
+    SUBCASE("a peer of an interface that is no member") {
+        hand_off.interfaces[0].plan.peers.push_back({.key = hand_off.node});
+        CHECK(why_not().contains("no member"));
+    }
+    SUBCASE("what was remembered has been checked by preboot") {
+        hand_off.remembered = true;
+        hand_off.document.clear();
+        CHECK(why_not().empty());
+    }
+}
+
 // A node that came up without any gateway has the same tunnels to keep.
 TEST_CASE("an overlay from a bootstrap set is adopted like any other") {
     Adopted adopted;

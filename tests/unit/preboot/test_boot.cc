@@ -530,7 +530,7 @@ TEST_CASE(
         why = "newer one";
     }
     SUBCASE("of an older policy") {
-        ++world.stored_state->document_serial;
+        world.stored_state->document_serial = ++world.org.document_serial;
         why = "policy has changed";
     }
     SUBCASE("the clock is not trusted") {
@@ -545,6 +545,15 @@ TEST_CASE(
     CHECK(!world.applied_from_memory);
     CHECK(world.logged("the remembered bootstrap set is not used"));
     CHECK(world.logged(why));
+}
+
+// A thief of a signer's key has signed it, perhaps; the org has another signer since.
+TEST_CASE("fast start: a set of a disowned signer is not used, nor its answers") {
+    Provisioned world;
+    world.stored_state->signers_since = world.org.signer.signer().not_before + one_day;
+    CHECK(world.boot() == ExitStatus::GatewayUntrusted);
+    CHECK(!world.applied_from_memory);
+    CHECK(world.logged("the organisation has disowned its signer"));
 }
 
 TEST_CASE("fast start: policy can switch it off") {
