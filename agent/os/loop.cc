@@ -87,13 +87,15 @@ void Loop::forget_timer(std::uint64_t id) { m_timers.erase(id); }
 
 void Loop::run_due_timers() {
     // A callback may add and remove timers: look anew after each, but only at those that were due
-    // when the turn began, so that a timer that renews itself can't starve the descriptors.
+    // when the turn began, the earliest first, so that a timer that renews itself can't starve the descriptors.
     const Instant now = monotonic_now();
     const std::uint64_t newest = m_next_id;
     while (!m_stopped) {
-        auto due = std::ranges::find_if(m_timers, [&](const auto& timer) {
-            return timer.first < newest && timer.second.at <= now;
-        });
+        auto due = m_timers.end();
+        for (auto timer = m_timers.begin(); timer != m_timers.end(); ++timer)
+            if (timer->first < newest && timer->second.at <= now &&
+                (due == m_timers.end() || timer->second.at < due->second.at))
+                due = timer;
         if (due == m_timers.end()) return;
         Due call = std::move(due->second.due);
         m_timers.erase(due);

@@ -141,6 +141,21 @@ TEST_CASE("loop: timers run once, each not before its time") {
     CHECK(order == "123");
 }
 
+// After a stall everything is due at once; a back-off must not run before the answer that it waits on.
+TEST_CASE("loop: timers that are late come in the order of their deadlines") {
+    auto loop = make_loop();
+    const Instant began = monotonic_now();
+    std::string order;
+    auto second = loop->at(began - 2ms, [&] { order += '2'; });
+    auto first = loop->at(began - 3ms, [&] { order += '1'; });
+    auto third = loop->at(began - 1ms, [&] {
+        order += '3';
+        loop->stop();
+    });
+    REQUIRE(loop->run().has_value());
+    CHECK(order == "123");
+}
+
 // A deadline set anew in its own call would be lost, or keep everything else waiting.
 TEST_CASE("loop: a timer may renew itself, and starves nobody") {
     auto loop = make_loop();
