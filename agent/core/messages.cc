@@ -231,7 +231,9 @@ static constexpr std::array refusal_names = {
     RefusalName{RefusalCode::ProofInvalid, 401, "proof-invalid"},
     RefusalName{RefusalCode::InviteInvalid, 401, "invite-invalid"},
     RefusalName{RefusalCode::UnknownNode, 401, "unknown-node"},
+    RefusalName{RefusalCode::ApprovalRefused, 401, "approval-refused"},
     RefusalName{RefusalCode::Revoked, 403, "revoked"},
+    RefusalName{RefusalCode::Retired, 403, "retired"},
     RefusalName{RefusalCode::AddressTaken, 409, "address-taken"},
     RefusalName{RefusalCode::ApprovalPending, 202, "approval-pending"},
     RefusalName{RefusalCode::Busy, 503, "busy"},
@@ -249,6 +251,7 @@ std::string to_json_text(const Refusal& refusal) {
     Json json{Json::Object{}};
     json.set("error", name_of(refusal.code));
     json.set("message", refusal.message);
+    if (refusal.overlay_address) json.set("overlay_address", refusal.overlay_address->text());
     return json.dump();
 }
 
@@ -264,14 +267,17 @@ static RefusalCode code_of(int status, std::string_view name) {
 
 Refusal parse_refusal(int status, std::string_view text) {
     std::string name;
-    std::string message = "the gateway answered with HTTP status " + std::to_string(status);
+    Refusal refusal{.message = "the gateway answered with HTTP status " + std::to_string(status)};
     if (auto json = Json::parse(text, {.bytes = request_body_limit})) {
         const JsonReader in(*json, "refusal");
         if (auto value = in.optional_string("error", 64)) name = value->value_or("");
         if (auto value = in.optional_string("message", message_limit); value && *value)
-            message = printable(**value, message_limit);
+            refusal.message = printable(**value, message_limit);
+        if (auto value = in.optional_string("overlay_address", 64); value && *value)
+            refusal.overlay_address = IpAddress::parse(**value);
     }
-    return {code_of(status, name), std::move(message)};
+    refusal.code = code_of(status, name);
+    return refusal;
 }
 
 }  // namespace fortros

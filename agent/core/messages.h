@@ -72,7 +72,9 @@ enum class RefusalCode {
     ProofInvalid,     // 401
     InviteInvalid,    // 401: unknown, expired or spent
     UnknownNode,      // 401: join of a key that is not enrolled
+    ApprovalRefused,  // 401: an admin has said no
     Revoked,          // 403
+    Retired,          // 403: its place has been given up
     AddressTaken,     // 409
     ApprovalPending,  // 202
     Busy,             // 429, 503
@@ -82,6 +84,7 @@ enum class RefusalCode {
 struct Refusal {
     RefusalCode code = RefusalCode::BadRequest;
     std::string message{};
+    std::optional<IpAddress> overlay_address{};  // of the node, that is to be approved
 };
 
 int status_of(RefusalCode code);

@@ -22,6 +22,10 @@ Outcome<Said> list_invites(const Arguments& arguments, const GatewaySettings& se
 Outcome<Said> revoke_invite(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> list_nodes(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> revoke_node(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> retire_node(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> list_waiting(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> approve_node(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> reject_node(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> show_policy(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> set_policy(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> publish_policy(const Arguments& arguments, const GatewaySettings& settings);

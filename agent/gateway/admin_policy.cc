@@ -1,8 +1,7 @@
 // The admin commands for the org document: policy show, set and publish.
 #include "base/text.h"
-#include "core/json.h"
 #include "core/setting_values.h"
-#include "gateway/admin_tools.h"
+#include "gateway/admin_parts.h"
 #include "gateway/credentials.h"
 #include "os/clock.h"
 
@@ -35,7 +34,7 @@ Outcome<Said> show_policy(const Arguments& arguments, const GatewaySettings& set
     auto registry = TRY(open_registry(settings));
     const auto policy = TRY(or_exit(ExitCode::Database, registry->policy()));
     const auto revoked = TRY(or_exit(ExitCode::Database, registry->revoked(wall_now())));
-    if (arguments.has("--json")) return say(to_json(policy, revoked).dump(2) + "\n");
+    if (arguments.has("--json")) return say_list(to_json(policy, revoked));
     const std::string since =
         policy.signers_since == WallTime{} ? "all" : "since " + to_rfc3339(policy.signers_since);
     return say("serial       " + std::to_string(policy.serial) + "\n" + "prefix       " +
@@ -62,7 +61,7 @@ static Result<std::optional<SourceSet>> sources_from(std::string_view text) {
 
 static Outcome<Said> publish(const GatewaySettings& settings, const PolicyChange& change) {
     auto registry = TRY(open_registry(settings));
-    auto changed = registry->change_policy(change, admin_actor(), wall_now());
+    auto changed = registry->change_policy(change, actor(), wall_now());
     const bool refused = !changed && changed.error().code == ErrorCode::InvalidArgument;
     const auto policy =
         TRY(or_exit(refused ? ExitCode::Usage : ExitCode::Database, std::move(changed)));

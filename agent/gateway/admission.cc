@@ -13,6 +13,12 @@ static constexpr std::uint32_t failures_noted_per_minute = 20;
 // A renewal that gains less than this is not worth a write: the signer's own end is near.
 static constexpr std::chrono::days smallest_renewal{1};
 
+// How often a waiting node asks again: 15 to 30 s.
+static constexpr std::chrono::seconds approval_poll{15};
+// When the list of the waiting is full, an admin has work to do, which takes a while.
+static constexpr std::chrono::seconds full_list_pause{60};
+static constexpr std::chrono::hours shared_key_report_interval{1};
+
 // Lower-case names of core/proof.h's headers, as the edge gives them.
 static constexpr std::string_view node_header_name = "fortros-node";
 static constexpr std::string_view proof_header_name = "fortros-proof";
@@ -29,7 +35,10 @@ static std::string_view explanation_of(RefusalCode code) {
     switch (code) {
         case RefusalCode::InviteInvalid: return "the invite is unknown, expired, revoked or spent";
         case RefusalCode::UnknownNode: return "this key is not enrolled";
+        case RefusalCode::ApprovalRefused: return "an administrator has refused this node";
         case RefusalCode::Revoked: return "this node has been revoked";
+        case RefusalCode::Retired: return "this node has been retired";
+        case RefusalCode::Busy: return "too many nodes wait for approval";
         case RefusalCode::AddressTaken:
             return "the overlay address that follows from this key is taken: make another key";
         default: return "";
@@ -113,6 +122,7 @@ Answer Admission::answer(const Request& request, const Proved& proved, WallTime 
     if (!decision) return come_back_later(decision.error(), request, now);
     if (auto* code = std::get_if<RefusalCode>(&*decision))
         return refuse(*code, request, proved, now);
+    if (auto* waiting = std::get_if<Waiting>(&*decision)) return ask_to_wait(*waiting, request);
     auto welcomed = welcome(std::get<Member>(*decision), *body, request, now);
     if (!welcomed) return come_back_later(welcomed.error(), request, now);
     return std::move(*welcomed);
@@ -124,6 +134,7 @@ Result<Decision> Admission::decide(const NodeRequest& body, const Request& reque
         auto node = TRY(m_parts.registry.find_node(proved.node));
         if (!node) return RefusalCode::UnknownNode;
         if (node->revoked) return RefusalCode::Revoked;
+        if (node->retired) return RefusalCode::Retired;
         return Member{std::move(*node), false};
     }
     const auto address = overlay_address(m_self.prefix, proved.node);
@@ -175,6 +186,35 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
     return make_answer(200, to_json_text(membership));
 }
 
+// --- saying not yet ---
+
+// The node shows its address to whoever stands before it; an admin compares it with ours.
+Answer Admission::ask_to_wait(const Waiting& waiting, const Request& request) {
+    const WaitingRecord& node = waiting.node;
+    if (waiting.is_new)
+        m_parts.log.write({Level::Notice,
+                           "waiting",
+                           node.overlay_address.text() +
+                               (node.hostname.empty() ? "" : " (" + node.hostname + ")") +
+                               " waits for approval: fortros-gateway node approve " +
+                               node.overlay_address.text(),
+                           {{"overlay_address", node.overlay_address.text()},
+                            {"node", node.key.base64()},
+                            {"invite", node.invite},
+                            {"from", request.from.text()}}});
+    auto answer =
+        make_answer(status_of(RefusalCode::ApprovalPending),
+                    to_json_text(Refusal{.code = RefusalCode::ApprovalPending,
+                                         .message = "an administrator has to approve this node",
+                                         .overlay_address = node.overlay_address}));
+    // Jittered, so that a rack that was switched on at once does not ask at once for ever.
+    const std::uint64_t seconds =
+        approval_poll.count() +
+        m_parts.random.below(static_cast<std::uint64_t>(approval_poll.count()));
+    answer.headers.emplace_back("Retry-After", std::to_string(seconds));
+    return answer;
+}
+
 // --- saying no ---
 
 Answer Admission::refuse(RefusalCode code, const Request& request, const Proved& proved,
@@ -199,7 +239,13 @@ Answer Admission::refuse(RefusalCode code, const Request& request, const Proved&
         if (auto status = m_parts.registry.record(entry); !status)
             m_parts.log.write({Level::Warning, "audit-failed", status.error().text()});
     }
-    return make_refusal(code, std::string(explanation_of(code)));
+    auto answer = make_refusal(code, std::string(explanation_of(code)));
+    if (code == RefusalCode::Busy) {
+        answer.status = 429;  // 503 is for what the gateway itself lacks
+        const std::uint64_t seconds = full_list_pause.count() + m_parts.random.below(60);
+        answer.headers.emplace_back("Retry-After", std::to_string(seconds));
+    }
+    return answer;
 }
 
 // Whatever has failed, the node has done nothing wrong and may try again: nothing was acknowledged,
@@ -228,15 +274,29 @@ Answer Admission::come_back_later(const Error& error, const Request& request, Wa
 // of this same boot lives there is nothing to heal, and removing the peer would cut it: the node says
 // so where its boot has begun with one, before it has asked anybody.
 Status Admission::prepare_tunnel(const NodeRecord& node, const NodeRequest& body, WallTime now) {
-    const auto [known, is_first] = m_boots.try_emplace(node.key, body.boot_id);
-    const bool has_rebooted = !is_first && known->second != body.boot_id;
-    known->second = body.boot_id;
+    const auto sight = m_boots[node.key].see(body.boot_id);
+    if (sight == BootHistory::Sight::Returned) report_shared_key(node, now);
+    const bool has_rebooted =
+        sight == BootHistory::Sight::New || sight == BootHistory::Sight::Returned;
     const auto tunnel = TRY(m_parts.tunnels.find(node.key));
     if (tunnel && body.has_session && !body.clock_stepped_back) return {};
     const bool is_live = tunnel && tunnel->last_handshake && *tunnel->last_handshake <= now &&
                          now - *tunnel->last_handshake < session_life;
     if (is_live && !has_rebooted && !body.clock_stepped_back) return {};
     return m_parts.tunnels.reset(node);
+}
+
+// Neither machine is locked out: which of them is the copy is for an admin to find out.
+void Admission::report_shared_key(const NodeRecord& node, WallTime now) {
+    if (node.key_shared && now - *node.key_shared < shared_key_report_interval) return;
+    m_parts.log.write(
+        {Level::Warning,
+         "key-shared",
+         "two machines use the key of " + node.overlay_address.text() +
+             ": retire it, and let both enrol anew",
+         {{"overlay_address", node.overlay_address.text()}, {"node", node.key.base64()}}});
+    if (auto marked = m_parts.registry.mark_key_shared(node.key, "gateway", now); !marked)
+        m_parts.log.write({Level::Warning, "audit-failed", marked.error().text()});
 }
 
 Result<WallTime> Admission::next_not_after(WallTime now) const {

@@ -4,7 +4,8 @@
 //   target, method ── unknown ─▶ 404, 405
 //   node header, proof ── wrong in any way ─▶ 401, the same for every key, before any look-up
 //   body ── malformed ─▶ 400
-//   registry ── no member, bad invite ─▶ 401    revoked ─▶ 403    address taken ─▶ 409
+//   registry ── no member, bad invite, rejected ─▶ 401   revoked, retired ─▶ 403   address taken ─▶ 409
+//            ── an admin has to approve ─▶ 202 with Retry-After    too many wait ─▶ 429
 //   tunnel, attestation ─▶ 200
 //   registry, kernel or signer fails ─▶ 503 with Retry-After
 //
@@ -23,6 +24,7 @@
 #include "base/time.h"
 #include "core/messages.h"
 #include "core/proof.h"
+#include "gateway/boot_history.h"
 #include "gateway/exchange.h"
 #include "gateway/publisher.h"
 #include "gateway/rate_limit.h"
@@ -78,10 +80,12 @@ private:
                             WallTime now);
     Result<Answer> welcome(const Member& member, const NodeRequest& body, const Request& request,
                            WallTime now);
+    Answer ask_to_wait(const Waiting& waiting, const Request& request);
     Answer refuse(RefusalCode code, const Request& request, const Proved& proved, WallTime now);
     Answer come_back_later(const Error& error, const Request& request, WallTime now);
     void seal(Answer& answer, const Proved& proved) const;
 
+    void report_shared_key(const NodeRecord& node, WallTime now);
     Status prepare_tunnel(const NodeRecord& node, const NodeRequest& body, WallTime now);
     Result<NodeRecord> with_fresh_attestation(const NodeRecord& node, WallTime now);
     Result<Bytes> attest(const PublicKey& node, Role role, std::uint64_t serial,
@@ -100,7 +104,7 @@ private:
     Publisher m_publisher;
     std::optional<Attested> m_own{};  // as the registry has it
     Bytes m_own_attestation{};
-    std::map<PublicKey, std::string> m_boots;  // the newest boot id of each member since our start
+    std::map<PublicKey, BootHistory> m_boots;  // of each member since our start
     RateLimit m_strangers;                     // requests without a valid proof
     RateLimit m_refusals;                      // proved ones: these go to the audit log, too
     RateLimit m_failures;

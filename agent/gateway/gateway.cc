@@ -248,11 +248,13 @@ Status Gateway::bring_in_line() {
 // Our own enrolments are among them; their peers are there already.
 Status Gateway::apply_changes() {
     for (const auto& node : TRY(m_registry->nodes_since(m_applied_revision))) {
-        if (node.revoked) {
+        if (!node.is_member()) {
             TRY(m_tunnels->remove(node.key));
             m_log.write({Level::Notice,
                          "node-removed",
-                         node.overlay_address.text() + " is revoked: its tunnel is closed",
+                         node.overlay_address.text() +
+                             (node.revoked ? " is revoked" : " is retired") +
+                             ": its tunnel is closed",
                          {{"node", node.key.base64()}}});
         } else if (!TRY(m_tunnels->find(node.key))) {
             TRY(m_tunnels->reset(node));

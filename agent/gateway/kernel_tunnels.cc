@@ -39,7 +39,7 @@ Status KernelTunnels::reconcile(const std::vector<NodeRecord>& nodes) {
                        .addresses = {IpNetwork::host(m_address)},
                        .routes = {{m_options.prefix.network(), direct_prefix_metric}}};
     for (const auto& node : nodes)
-        if (!node.revoked) plan.peers.push_back(peer_of(node));
+        if (node.is_member()) plan.peers.push_back(peer_of(node));
     m_read_at.reset();
     const auto applied = TRY(m_links.apply(
         {.address = m_address, .prefix = m_options.prefix, .interfaces = {std::move(plan)}},

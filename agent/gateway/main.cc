@@ -24,7 +24,8 @@ constexpr OptionSpec create_options[] = {
     {"--expires", "SPAN", "when it ends: 12h, 7d (default: [Invites] DefaultLifetime=)"},
     {"--role", "ROLE", "what they become: node (default) or lighthouse"},
     {"--hostname", "NAME", "the node's name, whatever it wishes itself"},
-    {"--output", "FILE", "write it there (mode 0600) instead of showing it"},
+    {"--approval", "yes|no", "whether an admin must approve each (default: [Invites] Approval=)"},
+    {"--output", "FILE", "write it into a new file (mode 0600) instead of showing it"},
     {"--json", "", "for programs"},
 };
 
@@ -39,14 +40,20 @@ constexpr CommandSpec commands[] = {
     {"serve", "", "serve nodes until SIGTERM", "", {}},
     {"check-config", "", "check the settings, certificates and keys, and change nothing", "", {}},
     {"invite create", "", "make an invite",
-     "The invite is shown this once; the registry keeps its hash. Put it into an image, where\n"
-     "its holder can read it: a single-use invite is spent by the first node that comes.",
+     "The invite is shown this once; the registry keeps its hash. Put it into an image:\n"
+     "    fortros-gateway invite create --output invite\n"
+     "    initramfs/build-image --invite invite ...\n\n"
+     "Whoever can read the image can use the invite. A single-use invite is spent by the first "
+     "node\n"
+     "that comes. Of one with several uses each newcomer waits for an admin's word by default: "
+     "see\n"
+     "fortros-gateway node waiting.",
      create_options},
     {"invite list", "", "list all invites", "", json_only},
     {"invite revoke",
      "ID",
      "let nobody else in with an invite",
-     "Nodes that came with it before stay members.",
+     "Nodes that came with it before stay members; those who wait with it do not wait any more.",
      {}},
     {"node list", "", "list all nodes",
      "The last handshake is what this host's kernel knows: a node that only joins leaves no\n"
@@ -56,7 +63,33 @@ constexpr CommandSpec commands[] = {
      "NODE",
      "throw a node out, for ever",
      "NODE is an overlay address, a public key, or a hostname that only one node has. Its tunnel\n"
-     "to a gateway that serves is closed at once; its key stays refused.",
+     "to a gateway that serves is closed at once; its key stays refused and its address taken.",
+     {}},
+    {"node retire",
+     "NODE",
+     "give up the place of a node that will not come back",
+     "For a machine that is gone, or has lost its key and enrolled anew. As with revoke its tunnel\n"
+     "is closed, its key refused, by every node that hears of it, and its address taken for ever;\n"
+     "but it is listed as retired, and its refusals do not say that it was thrown out.",
+     {}},
+    {"node waiting", "", "list the nodes that wait for approval",
+     "And those that were rejected of late. Who waits holds a use of its invite for a day: until "
+     "he\n"
+     "is approved or rejected, or the invite is revoked.",
+     json_only},
+    {"node approve",
+     "ADDRESS",
+     "let a waiting node in",
+     "ADDRESS is the whole overlay address, which the node shows on its console: compare them "
+     "there.\n"
+     "It follows from the node's key; a hostname is only what somebody wished to be called.",
+     {}},
+    {"node reject",
+     "ADDRESS",
+     "refuse a waiting node, and free its use of the invite",
+     "Its key is refused for a day. Who has the invite can come with another key: revoke the "
+     "invite\n"
+     "if strangers have it. An admin who has erred approves the node all the same.",
      {}},
     {"policy show", "", "show what the org document says", "", json_only},
     {"policy set", "", "change what the org document says",
@@ -74,8 +107,10 @@ constexpr CommandSpec commands[] = {
 using Run = Outcome<Said> (*)(const Arguments&, const GatewaySettings&);
 
 // In the order of the table above; serve is none of them.
-constexpr Run runs[] = {nullptr,    check_config, create_invite, list_invites, revoke_invite,
-                        list_nodes, revoke_node,  show_policy,   set_policy,   publish_policy};
+constexpr Run runs[] = {nullptr,       check_config, create_invite, list_invites,
+                        revoke_invite, list_nodes,   revoke_node,   retire_node,
+                        list_waiting,  approve_node, reject_node,   show_policy,
+                        set_policy,    publish_policy};
 static_assert(std::size(runs) == std::size(commands));
 
 // A core dump of the server would hold its keys.

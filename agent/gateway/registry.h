@@ -26,18 +26,27 @@ struct NodeRecord {
     std::string hostname{};  // may be empty
     std::string invite{};    // id of the invite that it came with
     WallTime enrolled{};
-    std::optional<WallTime> revoked{};
-    std::uint64_t serial = 0;    // of its newest attestation; grows over the whole org
-    WallTime attested_until{};   // not-after of its newest attestation
-    std::uint64_t revision = 0;  // when this record last changed; no two have the same
+    std::optional<WallTime> revoked{};     // thrown out
+    std::optional<WallTime> retired{};     // gone in peace: its key is lost, or its machine
+    std::optional<WallTime> key_shared{};  // two machines were last seen to use this key
+    std::uint64_t serial = 0;              // of its newest attestation; grows over the whole org
+    WallTime attested_until{};             // not-after of its newest attestation
+    std::uint64_t revision = 0;            // when this record last changed; no two have the same
 
+    // Whether it has a place in the org. Its key stays known and its address taken if not.
+    bool is_member() const { return !revoked && !retired; }
     bool operator==(const NodeRecord&) const = default;
 };
+
+// Whether who comes with an invite has to wait for an admin's word.
+enum class Approval { NotNeeded = 0, Needed = 1 };
 
 struct InviteRecord {
     std::string id;
     std::uint32_t uses = 1;
     std::uint32_t used = 0;
+    std::uint32_t waiting = 0;  // uses that are reserved for nodes which wait for approval
+    Approval approval = Approval::NotNeeded;
     Role role = Role::Node;  // that it gives
     std::string hostname{};  // that it gives; empty: the node's wish counts
     WallTime created{};
@@ -47,9 +56,13 @@ struct InviteRecord {
     bool operator==(const InviteRecord&) const = default;
 };
 
-enum class InviteState { Open, Spent, Expired, Revoked };
+// Reserved: every use that is left is some waiting node's.
+enum class InviteState { Open, Reserved, Spent, Expired, Revoked };
 InviteState state_of(const InviteRecord& invite, WallTime now);
 std::string_view name_of(InviteState state);  // "open", "spent", ...
+std::string_view name_of(Approval approval);  // "needed", "not-needed"
+// What it gives, for the audit log: "uses=1 role=node approval=not-needed".
+std::string description_of(const InviteRecord& invite);
 
 struct Attested {
     std::uint64_t serial = 0;
@@ -64,6 +77,7 @@ using Actor = std::string;
 struct NewInvite {
     InviteHash hash{};
     std::uint32_t uses = 1;  // at least 1
+    Approval approval = Approval::NotNeeded;
     Role role = Role::Node;
     std::string hostname{};
     WallTime expires{};
@@ -117,8 +131,38 @@ struct Member {
     bool is_new = false;  // since this very request
 };
 
-// A member, or why it is none: InviteInvalid, AddressTaken or Revoked.
-using Decision = std::variant<Member, RefusalCode>;
+// A node that has asked with an invite which needs approval. Its use of the invite is reserved until
+// an admin approves it (then it is spent), rejects it, revokes the invite, or the time is over. A
+// rejected one reserves nothing, and is remembered so that its key is not asked about again at once.
+struct WaitingRecord {
+    PublicKey key;
+    IpAddress overlay_address;
+    std::string invite{};    // id
+    std::string hostname{};  // wish
+    Actor from{};            // the address that it asked from first
+    WallTime since{};
+    WallTime expires{};
+    std::optional<WallTime> rejected{};
+
+    bool operator==(const WaitingRecord&) const = default;
+};
+
+struct Waiting {
+    WaitingRecord node;
+    bool is_new = false;  // since this very request
+};
+
+// How long a use stays reserved for a node whose approval nobody has decided about. Then the node
+// may ask again, and so may any other.
+inline constexpr Duration waiting_life = 24h;
+// Bounds of the list. One invite that has leaked fills its own share and leaves the others theirs;
+// more than one share is left when several have.
+inline constexpr std::uint32_t waiting_per_invite_limit = 64;
+inline constexpr std::uint32_t waiting_limit = 512;
+
+// A member, one that waits, or why it is neither: InviteInvalid, AddressTaken, Revoked, Retired,
+// ApprovalRefused, or Busy when too many wait already.
+using Decision = std::variant<Member, Waiting, RefusalCode>;
 
 // Errors: Busy when somebody else holds the store for too long, Exhausted when the disk is full, Io
 // and InvalidData when it is broken. All mean: not done.
@@ -132,17 +176,34 @@ public:
     virtual Result<std::optional<NodeRecord>> find_node(const PublicKey& key) = 0;
 
     // Makes a key a member and spends a use of its invite, both or neither. In this order: a member
-    // is returned as it is, whatever the invite says, and spends nothing; a revoked one is Revoked;
-    // an address that is somebody else's is AddressTaken; then the invite decides.
+    // is returned as it is, whatever the invite says, and spends nothing; one that was one is Revoked
+    // or Retired; an address that is somebody else's is AddressTaken; one that waits with this invite
+    // waits on, and nothing is written; then the invite decides.
     virtual Result<Decision> enrol(const Enrolment& enrolment, const Actor& actor,
                                    WallTime now) = 0;
 
     // Gives a member the next serial and a new not-after. NotFound if it is no member (any more).
     virtual Result<NodeRecord> renew(const PublicKey& key, WallTime attested_until) = 0;
 
+    // Those who wait, and those who were rejected of late, the oldest first.
+    virtual Result<std::vector<WaitingRecord>> waiting(WallTime now) = 0;
+    // Makes a waiting key a member and spends its use. One that was rejected can be approved while
+    // the invite has a use left: Conflict if not. NotFound for a key that does not wait.
+    virtual Result<NodeRecord> approve(const PublicKey& key, const Actor& actor, WallTime now) = 0;
+    // Frees its use. Idempotent. NotFound for a key that does not wait.
+    virtual Result<WaitingRecord> reject(const PublicKey& key, const Actor& actor,
+                                         WallTime now) = 0;
+
     // Idempotent: the first revocation's time stays. NotFound for a key that never was a member.
     virtual Result<NodeRecord> revoke_node(const PublicKey& key, const Actor& actor,
                                            WallTime now) = 0;
+    // The same for a node that will not come back, and has done nothing wrong. A revoked one stays
+    // as it is.
+    virtual Result<NodeRecord> retire_node(const PublicKey& key, const Actor& actor,
+                                           WallTime now) = 0;
+    // Keeps that two machines use a member's key. NotFound if it is no member (any more).
+    virtual Result<NodeRecord> mark_key_shared(const PublicKey& key, const Actor& actor,
+                                               WallTime now) = 0;
 
     // Every record that changed after `revision`, revoked ones included, in the order of change.
     virtual Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) = 0;
@@ -154,8 +215,8 @@ public:
 
     virtual Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
                                                WallTime now) = 0;
-    virtual Result<std::vector<InviteRecord>> invites() = 0;
-    // Idempotent. NotFound for an id that there is not.
+    virtual Result<std::vector<InviteRecord>> invites(WallTime now) = 0;
+    // Idempotent. Who waits with it does not any more. NotFound for an id that there is not.
     virtual Result<InviteRecord> revoke_invite(const std::string& id, const Actor& actor,
                                                WallTime now) = 0;
 

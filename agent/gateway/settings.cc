@@ -54,6 +54,12 @@ static Result<Duration> lifetime_setting(std::string_view text) {
     return duration_setting(text, shortest_invite, longest_invite);
 }
 
+static Result<ApprovalRule> approval_setting(std::string_view text) {
+    return choice_setting<ApprovalRule>(text, {{"yes", ApprovalRule::Always},
+                                               {"no", ApprovalRule::Never},
+                                               {"several-uses", ApprovalRule::SeveralUses}});
+}
+
 static Result<GuardMode> guard_setting(std::string_view text) {
     return choice_setting<GuardMode>(
         text, {{"nftables", GuardMode::Nftables}, {"none", GuardMode::None}});
@@ -96,6 +102,7 @@ static constexpr IniKey<G> gateway_keys[] = {
     {"WireGuard", "Manage", assign_setting<&G::manage, boolean_setting>},
     {"WireGuard", "Guard", assign_setting<&G::guard, guard_setting>},
     {"Invites", "DefaultLifetime", assign_setting<&G::invite_lifetime, lifetime_setting>},
+    {"Invites", "Approval", assign_setting<&G::approval, approval_setting>},
 };
 
 static constexpr IniKey<OrgSettings> org_keys[] = {

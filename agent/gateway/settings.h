@@ -17,6 +17,9 @@ namespace fortros::gateway {
 
 inline constexpr std::string_view default_gateway_settings_path = "/etc/fortros/gateway.conf";
 
+// Which invites need an admin's approval of each newcomer, where the command does not say.
+enum class ApprovalRule { Always, Never, SeveralUses };
+
 // Files are named by absolute paths, or relative to the folder of the settings file: a folder that
 // holds everything can be moved.
 struct GatewaySettings {
@@ -41,7 +44,8 @@ struct GatewaySettings {
     GuardMode guard = GuardMode::Nftables;      // Guard=
 
     // [Invites]
-    Duration invite_lifetime = std::chrono::days{7};  // DefaultLifetime=
+    Duration invite_lifetime = std::chrono::days{7};    // DefaultLifetime=
+    ApprovalRule approval = ApprovalRule::SeveralUses;  // Approval=, default several-uses
 
     // Of the org's file: [Organisation]
     OrgPrefix prefix;      // Prefix=

@@ -2,78 +2,10 @@
 
 #include <algorithm>
 
+#include "gateway/sqlite_rows.h"
 #include "gateway/sqlite_schema.h"
 
 namespace fortros::gateway {
-
-static std::unexpected<Error> damaged(std::string_view what) {
-    return fail(ErrorCode::InvalidData, "the registry is damaged: " + std::string(what));
-}
-
-static WallTime time_of(std::int64_t seconds) { return WallTime{std::chrono::seconds{seconds}}; }
-
-static std::optional<WallTime> time_at(const Query& row, int column) {
-    if (row.is_null(column)) return std::nullopt;
-    return time_of(row.integer(column));
-}
-
-static Result<Role> role_at(const Query& row, int column) {
-    const auto role = static_cast<Role>(row.integer(column));
-    if (name_of(role) == name_of(Role::Node) && role != Role::Node)
-        return damaged("a role that does not exist");
-    return role;
-}
-
-// --- rows ---
-
-#define NODE_COLUMNS                                                                            \
-    "key, overlay_address, role, hostname, invite, enrolled, revoked, serial, attested_until, " \
-    "revision"
-#define INVITE_COLUMNS "id, uses, used, role, hostname, created, expires, revoked"
-
-static Result<NodeRecord> node_from(const Query& row) {
-    const auto key = PublicKey::from_bytes(row.blob(0));
-    const auto address = IpAddress::from_bytes(row.blob(1));
-    if (!key || !address) return damaged("a node without a key or an address");
-    return NodeRecord{
-        .key = *key,
-        .overlay_address = *address,
-        .role = TRY(role_at(row, 2)),
-        .hostname = std::string(row.text(3)),
-        .invite = std::string(row.text(4)),
-        .enrolled = time_of(row.integer(5)),
-        .revoked = time_at(row, 6),
-        .serial = static_cast<std::uint64_t>(row.integer(7)),
-        .attested_until = time_of(row.integer(8)),
-        .revision = static_cast<std::uint64_t>(row.integer(9)),
-    };
-}
-
-static Result<InviteRecord> invite_from(const Query& row) {
-    const Role role = TRY(role_at(row, 3));
-    return InviteRecord{
-        .id = std::string(row.text(0)),
-        .uses = static_cast<std::uint32_t>(row.integer(1)),
-        .used = static_cast<std::uint32_t>(row.integer(2)),
-        .role = role,
-        .hostname = std::string(row.text(4)),
-        .created = time_of(row.integer(5)),
-        .expires = time_of(row.integer(6)),
-        .revoked = time_at(row, 7),
-    };
-}
-
-static AuditEntry audit_from(const Query& row) {
-    return AuditEntry{
-        .number = static_cast<std::uint64_t>(row.integer(0)),
-        .time = time_of(row.integer(1)),
-        .event = std::string(row.text(2)),
-        .actor = std::string(row.text(3)),
-        .node = PublicKey::from_bytes(row.blob(4)),
-        .invite = std::string(row.text(5)),
-        .detail = std::string(row.text(6)),
-    };
-}
 
 // --- opening ---
 
@@ -87,23 +19,17 @@ Result<std::unique_ptr<SqliteRegistry>> SqliteRegistry::open(const std::string& 
     return registry;
 }
 
-static Result<std::int64_t> number_of(Database& database, const char* sql) {
-    auto row = TRY(database.query(sql));
-    if (!TRY(row.next())) return damaged(sql);
-    return row.integer(0);
-}
-
 Status SqliteRegistry::migrate(const OrgPrefix& prefix) {
     constexpr auto newest = static_cast<std::int64_t>(registry_migrations.size());
-    if (TRY(number_of(m_database, "PRAGMA user_version")) == newest) return {};
+    if (TRY(number_at(m_database.query("PRAGMA user_version"))) == newest) return {};
 
     // Asked again under the lock: another process may be migrating, too.
     auto transaction = TRY(Transaction::begin(m_database));
-    const auto version = TRY(number_of(m_database, "PRAGMA user_version"));
+    const auto version = TRY(number_at(m_database.query("PRAGMA user_version")));
     if (version > newest)
         return fail(ErrorCode::Unsupported,
                     "database '" + m_database.path() + "' was written by a newer fortros-gateway");
-    if (version == 0 && TRY(number_of(m_database, "SELECT count(*) FROM sqlite_schema")) != 0)
+    if (version == 0 && TRY(number_at(m_database.query("SELECT count(*) FROM sqlite_schema"))) != 0)
         return fail(ErrorCode::InvalidData,
                     "database '" + m_database.path() + "' belongs to another program");
     for (auto i = static_cast<std::size_t>(version); i < registry_migrations.size(); ++i)
@@ -118,7 +44,7 @@ Status SqliteRegistry::migrate(const OrgPrefix& prefix) {
 }
 
 Status SqliteRegistry::check_owner(const OrgPrefix& prefix) {
-    if (TRY(number_of(m_database, "PRAGMA application_id")) != registry_application_id)
+    if (TRY(number_at(m_database.query("PRAGMA application_id"))) != registry_application_id)
         return fail(ErrorCode::InvalidData,
                     "database '" + m_database.path() + "' belongs to another program");
     auto row = TRY(m_database.query("SELECT prefix FROM organisation"));
@@ -139,7 +65,7 @@ Status SqliteRegistry::check_integrity() {
 }
 
 Result<std::int64_t> SqliteRegistry::data_version() {
-    return number_of(m_database, "PRAGMA data_version");
+    return number_at(m_database.query("PRAGMA data_version"));
 }
 
 // --- nodes ---
@@ -160,69 +86,87 @@ Result<std::vector<NodeRecord>> SqliteRegistry::nodes_since(std::uint64_t revisi
 }
 
 Result<std::uint64_t> SqliteRegistry::next_revision() {
-    return static_cast<std::uint64_t>(TRY(number_of(
-        m_database, "UPDATE organisation SET revision = revision + 1 RETURNING revision")));
+    return static_cast<std::uint64_t>(TRY(number_at(
+        m_database.query("UPDATE organisation SET revision = revision + 1 RETURNING revision"))));
 }
 
 Result<std::uint64_t> SqliteRegistry::next_serial() {
-    return static_cast<std::uint64_t>(
-        TRY(number_of(m_database, "UPDATE organisation SET serial = serial + 1 RETURNING serial")));
+    return static_cast<std::uint64_t>(TRY(number_at(
+        m_database.query("UPDATE organisation SET serial = serial + 1 RETURNING serial"))));
+}
+
+Result<bool> SqliteRegistry::is_taken(const IpAddress& address, const PublicKey& key) {
+    auto row =
+        TRY(m_database.query("SELECT 1 FROM nodes WHERE overlay_address = ?1 UNION ALL "
+                             "SELECT 1 FROM waiting WHERE overlay_address = ?1 AND key <> ?2",
+                             address.bytes(), ByteView(key.bytes)));
+    return row.next();
 }
 
 Result<Decision> SqliteRegistry::enrol(const Enrolment& enrolment, const Actor& actor,
                                        WallTime now) {
+    TRY(expire_waiting(now));
     auto transaction = TRY(Transaction::begin(m_database));
     if (auto known = TRY(find_node(enrolment.key))) {
         if (known->revoked) return RefusalCode::Revoked;
+        if (known->retired) return RefusalCode::Retired;
         return Member{*known, false};
     }
-    const auto address = enrolment.overlay_address.bytes();
-    {
-        auto row = TRY(m_database.query("SELECT 1 FROM nodes WHERE overlay_address = ?1", address));
-        if (TRY(row.next())) return RefusalCode::AddressTaken;
-    }
+    if (TRY(is_taken(enrolment.overlay_address, enrolment.key))) return RefusalCode::AddressTaken;
     const std::string id = invite_id_of(enrolment.invite);
-    if (auto refusal = TRY(spend_invite(enrolment.invite, now))) return *refusal;
-    const auto invite = TRY(find_invite(id));
-    if (!invite) return damaged("a spent invite that is not there");
+    const auto waits = TRY(find_waiting(enrolment.key));
+    if (waits && waits->invite == id) {
+        if (waits->rejected) return RefusalCode::ApprovalRefused;
+        return Waiting{*waits, false};
+    }
+    const auto invite = TRY(find_invite(id, now));
+    if (!invite || !TRY(has_hash(id, enrolment.invite)) ||
+        state_of(*invite, now) != InviteState::Open)
+        return RefusalCode::InviteInvalid;
+    // It comes with another invite, which may be used: that one decides from here on.
+    if (waits) TRY(forget_waiting(enrolment.key));
 
+    if (invite->approval == Approval::Needed) {
+        auto decision = TRY(begin_waiting(enrolment, *invite, actor, now));
+        if (!std::holds_alternative<RefusalCode>(decision)) TRY(transaction.commit());
+        return decision;
+    }
+    auto node = TRY(admit(enrolment, *invite, now));
+    TRY(note("enrolled", actor, &node.key, id, node.hostname, now));
+    TRY(transaction.commit());
+    return Member{std::move(node), true};
+}
+
+// Spends a use of an invite that has one, and makes the key a member.
+Result<NodeRecord> SqliteRegistry::admit(const Enrolment& enrolment, const InviteRecord& invite,
+                                         WallTime now) {
+    TRY(m_database.execute("UPDATE invites SET used = used + 1 WHERE id = ?1", invite.id));
     const auto serial = TRY(next_serial());
     const auto revision = TRY(next_revision());
     NodeRecord node{
         .key = enrolment.key,
         .overlay_address = enrolment.overlay_address,
-        .role = invite->role,
-        .hostname = invite->hostname.empty() ? enrolment.hostname : invite->hostname,
-        .invite = id,
+        .role = invite.role,
+        .hostname = invite.hostname.empty() ? enrolment.hostname : invite.hostname,
+        .invite = invite.id,
         .enrolled = now,
         .serial = serial,
         .attested_until = enrolment.attested_until,
         .revision = revision,
     };
     TRY(m_database.execute(
-        "INSERT INTO nodes (" NODE_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9)",
-        ByteView(node.key.bytes), address, std::int64_t(node.role), node.hostname, node.invite,
-        node.enrolled, node.serial, node.attested_until, node.revision));
-    TRY(note("enrolled", actor, &node.key, id, node.hostname, now));
-    TRY(transaction.commit());
-    return Member{std::move(node), true};
-}
-
-// Takes one use, or says why there is none to take.
-Result<std::optional<RefusalCode>> SqliteRegistry::spend_invite(const InviteHash& hash,
-                                                                WallTime now) {
-    auto row =
-        TRY(m_database.query("UPDATE invites SET used = used + 1 WHERE hash = ?1 AND "
-                             "used < uses AND revoked IS NULL AND expires > ?2 RETURNING id",
-                             ByteView(hash), now));
-    if (!TRY(row.next())) return RefusalCode::InviteInvalid;
-    return std::nullopt;
+        "INSERT INTO nodes (key, overlay_address, role, hostname, invite, enrolled, serial, "
+        "attested_until, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        ByteView(node.key.bytes), node.overlay_address.bytes(), std::int64_t(node.role),
+        node.hostname, node.invite, node.enrolled, node.serial, node.attested_until,
+        node.revision));
+    return node;
 }
 
 Result<NodeRecord> SqliteRegistry::renew(const PublicKey& key, WallTime attested_until) {
     auto transaction = TRY(Transaction::begin(m_database));
     auto node = TRY(find_node(key));
-    if (!node || node->revoked)
+    if (!node || !node->is_member())
         return fail(ErrorCode::NotFound, "no member has the key " + key.base64());
     node->serial = TRY(next_serial());
     node->revision = TRY(next_revision());
@@ -250,6 +194,37 @@ Result<NodeRecord> SqliteRegistry::revoke_node(const PublicKey& key, const Actor
     return *node;
 }
 
+Result<NodeRecord> SqliteRegistry::retire_node(const PublicKey& key, const Actor& actor,
+                                               WallTime now) {
+    auto transaction = TRY(Transaction::begin(m_database));
+    auto node = TRY(find_node(key));
+    if (!node) return fail(ErrorCode::NotFound, "no node has the key " + key.base64());
+    if (!node->is_member()) return *node;
+    node->retired = now;
+    node->revision = TRY(next_revision());
+    TRY(m_database.execute("UPDATE nodes SET retired = ?2, revision = ?3 WHERE key = ?1",
+                           ByteView(key.bytes), now, node->revision));
+    TRY(number_revocation(key, now));
+    TRY(note("node-retired", actor, &key, node->invite, node->hostname, now));
+    TRY(transaction.commit());
+    return *node;
+}
+
+Result<NodeRecord> SqliteRegistry::mark_key_shared(const PublicKey& key, const Actor& actor,
+                                                   WallTime now) {
+    auto transaction = TRY(Transaction::begin(m_database));
+    auto node = TRY(find_node(key));
+    if (!node || !node->is_member())
+        return fail(ErrorCode::NotFound, "no member has the key " + key.base64());
+    node->key_shared = now;
+    node->revision = TRY(next_revision());
+    TRY(m_database.execute("UPDATE nodes SET key_shared = ?2, revision = ?3 WHERE key = ?1",
+                           ByteView(key.bytes), now, node->revision));
+    TRY(note("key-shared", actor, &key, node->invite, node->hostname, now));
+    TRY(transaction.commit());
+    return *node;
+}
+
 // --- gateways ---
 
 Result<std::optional<Attested>> SqliteRegistry::find_gateway(const PublicKey& key) {
@@ -270,10 +245,20 @@ Result<Attested> SqliteRegistry::renew_gateway(const PublicKey& key, WallTime no
 
 // --- invites ---
 
-Result<std::optional<InviteRecord>> SqliteRegistry::find_invite(const std::string& id) {
-    auto row = TRY(m_database.query("SELECT " INVITE_COLUMNS " FROM invites WHERE id = ?1", id));
+Result<std::optional<InviteRecord>> SqliteRegistry::find_invite(const std::string& id,
+                                                                WallTime now) {
+    auto row =
+        TRY(m_database.query("SELECT " INVITE_COLUMNS " FROM invites WHERE id = ?2", now, id));
     if (!TRY(row.next())) return std::nullopt;
     return TRY(invite_from(row));
+}
+
+// An id is only a part of the hash. The hash is of 192 random bits: how long a comparison of it
+// takes tells nothing about the invite.
+Result<bool> SqliteRegistry::has_hash(const std::string& id, const InviteHash& hash) {
+    auto row = TRY(
+        m_database.query("SELECT 1 FROM invites WHERE id = ?1 AND hash = ?2", id, ByteView(hash)));
+    return row.next();
 }
 
 Result<InviteRecord> SqliteRegistry::create_invite(const NewInvite& invite, const Actor& actor,
@@ -283,24 +268,25 @@ Result<InviteRecord> SqliteRegistry::create_invite(const NewInvite& invite, cons
     const InviteRecord record{
         .id = invite_id_of(invite.hash),
         .uses = invite.uses,
+        .approval = invite.approval,
         .role = invite.role,
         .hostname = invite.hostname,
         .created = now,
         .expires = invite.expires,
     };
-    TRY(m_database.execute("INSERT INTO invites (hash, " INVITE_COLUMNS
-                           ") VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, NULL)",
-                           ByteView(invite.hash), record.id, record.uses, std::int64_t(record.role),
-                           record.hostname, record.created, record.expires));
-    TRY(note("invite-created", actor, nullptr, record.id,
-             "uses=" + std::to_string(record.uses) + " role=" + std::string(name_of(record.role)),
-             now));
+    TRY(m_database.execute(
+        "INSERT INTO invites (hash, id, uses, used, approval, role, hostname, created, expires) "
+        "VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8)",
+        ByteView(invite.hash), record.id, record.uses, std::int64_t(record.approval),
+        std::int64_t(record.role), record.hostname, record.created, record.expires));
+    TRY(note("invite-created", actor, nullptr, record.id, description_of(record), now));
     TRY(transaction.commit());
     return record;
 }
 
-Result<std::vector<InviteRecord>> SqliteRegistry::invites() {
-    auto row = TRY(m_database.query("SELECT " INVITE_COLUMNS " FROM invites ORDER BY created, id"));
+Result<std::vector<InviteRecord>> SqliteRegistry::invites(WallTime now) {
+    auto row =
+        TRY(m_database.query("SELECT " INVITE_COLUMNS " FROM invites ORDER BY created, id", now));
     std::vector<InviteRecord> invites;
     while (TRY(row.next())) invites.push_back(TRY(invite_from(row)));
     return invites;
@@ -309,12 +295,15 @@ Result<std::vector<InviteRecord>> SqliteRegistry::invites() {
 Result<InviteRecord> SqliteRegistry::revoke_invite(const std::string& id, const Actor& actor,
                                                    WallTime now) {
     auto transaction = TRY(Transaction::begin(m_database));
-    auto invite = TRY(find_invite(id));
+    auto invite = TRY(find_invite(id, now));
     if (!invite) return fail(ErrorCode::NotFound, "no invite has the id " + id);
     if (invite->revoked) return *invite;
     invite->revoked = now;
     TRY(m_database.execute("UPDATE invites SET revoked = ?2 WHERE id = ?1", id, now));
-    TRY(note("invite-revoked", actor, nullptr, id, "", now));
+    TRY(m_database.execute("DELETE FROM waiting WHERE invite = ?1", id));
+    TRY(note("invite-revoked", actor, nullptr, id, "waiting=" + std::to_string(invite->waiting),
+             now));
+    invite->waiting = 0;
     TRY(transaction.commit());
     return *invite;
 }

@@ -21,13 +21,19 @@ public:
     Result<std::optional<NodeRecord>> find_node(const PublicKey& key) override;
     Result<Decision> enrol(const Enrolment& enrolment, const Actor& actor, WallTime now) override;
     Result<NodeRecord> renew(const PublicKey& key, WallTime attested_until) override;
+    Result<std::vector<WaitingRecord>> waiting(WallTime now) override;
+    Result<NodeRecord> approve(const PublicKey& key, const Actor& actor, WallTime now) override;
+    Result<WaitingRecord> reject(const PublicKey& key, const Actor& actor, WallTime now) override;
     Result<NodeRecord> revoke_node(const PublicKey& key, const Actor& actor, WallTime now) override;
+    Result<NodeRecord> retire_node(const PublicKey& key, const Actor& actor, WallTime now) override;
+    Result<NodeRecord> mark_key_shared(const PublicKey& key, const Actor& actor,
+                                       WallTime now) override;
     Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) override;
     Result<std::optional<Attested>> find_gateway(const PublicKey& key) override;
     Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) override;
     Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
                                        WallTime now) override;
-    Result<std::vector<InviteRecord>> invites() override;
+    Result<std::vector<InviteRecord>> invites(WallTime now) override;
     Result<InviteRecord> revoke_invite(const std::string& id, const Actor& actor,
                                        WallTime now) override;
     Result<PolicyRecord> policy() override;
@@ -51,10 +57,22 @@ private:
     Status check_owner(const OrgPrefix& prefix);
     Result<std::uint64_t> next_revision();
     Result<std::uint64_t> next_serial();
+    Result<std::optional<InviteRecord>> find_invite(const std::string& id, WallTime now);
+    Result<bool> has_hash(const std::string& id, const InviteHash& hash);
+    // Whether a node has the address, or waits with it under another key.
+    Result<bool> is_taken(const IpAddress& address, const PublicKey& key);
+    Result<NodeRecord> admit(const Enrolment& enrolment, const InviteRecord& invite, WallTime now);
+
+    // sqlite_waiting.cc
+    Result<std::optional<WaitingRecord>> find_waiting(const PublicKey& key);
+    Status forget_waiting(const PublicKey& key);
+    Status expire_waiting(WallTime now);
+    Result<Decision> begin_waiting(const Enrolment& enrolment, const InviteRecord& invite,
+                                   const Actor& actor, WallTime now);
+
+    // sqlite_policy.cc
     Status next_document(WallTime now);
     Status number_revocation(const PublicKey& key, WallTime now);
-    Result<std::optional<InviteRecord>> find_invite(const std::string& id);
-    Result<std::optional<RefusalCode>> spend_invite(const InviteHash& hash, WallTime now);
     Status note(std::string_view event, const Actor& actor, const PublicKey* node,
                 std::string_view invite, std::string_view detail, WallTime now);
 

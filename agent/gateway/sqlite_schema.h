@@ -68,7 +68,28 @@ inline constexpr std::array registry_migrations = {
     CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
     )sql",
-    // The org document
+    // 2: approval, retirement, shared keys
+    R"sql(
+    ALTER TABLE invites ADD COLUMN approval INTEGER NOT NULL DEFAULT 0 CHECK (approval IN (0, 1));
+
+    ALTER TABLE nodes ADD COLUMN retired INTEGER;
+    ALTER TABLE nodes ADD COLUMN key_shared INTEGER;  -- when two machines last were seen to use it
+
+    -- Who waits for approval. Each row reserves a use of its invite while it is not rejected and not
+    -- expired; what is reserved is counted from here alone.
+    CREATE TABLE waiting (
+        key             BLOB    NOT NULL PRIMARY KEY CHECK (length(key) = 32),
+        overlay_address BLOB    NOT NULL UNIQUE CHECK (length(overlay_address) = 16),
+        invite          TEXT    NOT NULL REFERENCES invites (id),
+        hostname        TEXT    NOT NULL,
+        came_from       TEXT    NOT NULL,
+        since           INTEGER NOT NULL,
+        expires         INTEGER NOT NULL,
+        rejected        INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX waiting_by_invite ON waiting (invite);
+    )sql",
+    // 3: the org document
     R"sql(
     -- One row: what the org document says, but for the keys that it revokes.
     CREATE TABLE policy (

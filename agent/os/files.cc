@@ -83,20 +83,31 @@ static std::string directory_of(const std::string& path) {
     return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+enum class OldFile { Replace, Refuse };
+
 // Everything up to the rename; the caller removes the temporary file when this fails.
 static Status fill_and_rename(const Fd& temporary, const std::string& temporary_path,
-                              ByteView content, mode_t mode, const std::string& path) {
+                              ByteView content, mode_t mode, const std::string& path,
+                              OldFile old_file) {
     TRY(write_all(temporary.get(), content, path));
     if (::fchmod(temporary.get(), mode) < 0)
         return fail_errno(errno, "cannot set the mode of " + quoted(path));
     if (::fsync(temporary.get()) < 0)
         return fail_errno(errno, "cannot write " + quoted(path) + " to its disk");
-    if (::rename(temporary_path.c_str(), path.c_str()) < 0)
-        return fail_errno(errno, "cannot replace " + quoted(path));
+    if (old_file == OldFile::Replace) {
+        if (::rename(temporary_path.c_str(), path.c_str()) < 0)
+            return fail_errno(errno, "cannot replace " + quoted(path));
+        return {};
+    }
+    // Not by looking first: somebody may be faster.
+    if (::link(temporary_path.c_str(), path.c_str()) < 0)
+        return fail_errno(errno, "cannot create " + quoted(path));
+    ::unlink(temporary_path.c_str());
     return {};
 }
 
-Status write_file(const std::string& path, ByteView content, mode_t mode) {
+static Status write_whole(const std::string& path, ByteView content, mode_t mode,
+                          OldFile old_file) {
     const std::string folder = directory_of(path);
     // Opened before anything is changed, so that afterwards only the disk itself can fail.
     Fd directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
@@ -107,7 +118,8 @@ Status write_file(const std::string& path, ByteView content, mode_t mode) {
     std::string temporary_path = path + ".XXXXXX";
     Fd temporary{::mkostemp(temporary_path.data(), O_CLOEXEC)};  // mode 0600
     if (!temporary.valid()) return fail_errno(errno, "cannot create a file beside " + quoted(path));
-    if (auto done = fill_and_rename(temporary, temporary_path, content, mode, path); !done) {
+    if (auto done = fill_and_rename(temporary, temporary_path, content, mode, path, old_file);
+        !done) {
         ::unlink(temporary_path.c_str());
         return done;
     }
@@ -115,6 +127,14 @@ Status write_file(const std::string& path, ByteView content, mode_t mode) {
     if (::fsync(directory.get()) < 0 && errno != EINVAL)
         return fail_errno(errno, "cannot write the directory of " + quoted(path) + " to its disk");
     return {};
+}
+
+Status write_file(const std::string& path, ByteView content, mode_t mode) {
+    return write_whole(path, content, mode, OldFile::Replace);
+}
+
+Status write_new_file(const std::string& path, ByteView content, mode_t mode) {
+    return write_whole(path, content, mode, OldFile::Refuse);
 }
 
 Status make_directory(const std::string& path, mode_t mode) {

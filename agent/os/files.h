@@ -33,6 +33,9 @@ Result<SecretBytes> read_secret_file(const std::string& path, std::size_t limit,
 // exactly `mode`, whatever the umask. A symbolic link is replaced, not followed.
 Status write_file(const std::string& path, ByteView content, mode_t mode);
 
+// The same for a file that there is not yet: Exists, and nothing is changed, if there is one.
+Status write_new_file(const std::string& path, ByteView content, mode_t mode);
+
 // Makes sure that there is a directory with exactly this mode; an existing one is taken over if it
 // is ours, a symbolic link is refused. Parents are not made.
 Status make_directory(const std::string& path, mode_t mode);

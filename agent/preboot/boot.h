@@ -129,6 +129,7 @@ private:
     void send_request();
     void joined(Joined joined);
     void not_yet(const NotYet& answer);
+    void await_approval(const Refusal& refusal);
     void rejected(const Rejected& answer);
     void ask_anew(Error error);
     void remember_revocation();

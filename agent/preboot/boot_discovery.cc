@@ -192,7 +192,9 @@ void Boot::round_failed() {
     m_phase_deadline = m_now.instant + pause;
     emit(Report{{.level = Level::Notice,
                  .event = "round-failed",
-                 .message = "no gateway yet; trying again in " + to_text(pause),
+                 .message = (m_approval_deadline ? "not approved yet; asking again in "
+                                                 : "no gateway yet; trying again in ") +
+                            to_text(pause),
                  .fields = {{"round", std::int64_t{m_rounds}}}}});
 }
 

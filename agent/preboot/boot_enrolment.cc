@@ -136,29 +136,48 @@ void Boot::joined(Joined joined) {
     emit(std::move(apply));
 }
 
+static bool follows_from(const IpAddress& address, const PublicKey& key) {
+    if (address.is_v4()) return false;
+    const auto prefix = OrgPrefix::from_bytes(address.bytes().first(OrgPrefix{}.bytes.size()));
+    return prefix && overlay_address(*prefix, key) == address;
+}
+
 void Boot::not_yet(const NotYet& answer) {
     const bool waiting = answer.refusal.code == RefusalCode::ApprovalPending;
     m_patience = true;
     if (answer.retry_after_seconds)
         m_retry_after =
             std::max<Duration>(m_retry_after, std::chrono::seconds{*answer.retry_after_seconds});
-    if (waiting) {
-        if (!m_approval_deadline)
-            m_approval_deadline = m_now.instant + m_in.settings.approval_timeout;
-        m_cause = ExitStatus::ApprovalPending;
-        m_cause_text = "waiting for an administrator to approve " + m_public_key->base64();
-    }
+    if (waiting) await_approval(answer.refusal);
     conversation_failed({ErrorCode::Busy, answer.refusal.message});
+}
+
+// An admin compares what is shown here with what the gateway lists, so nothing is shown that does not
+// follow from this node's key.
+void Boot::await_approval(const Refusal& refusal) {
+    std::string who = m_public_key->base64();
+    if (refusal.overlay_address && follows_from(*refusal.overlay_address, *m_public_key))
+        who = refusal.overlay_address->text();
+    m_cause = ExitStatus::ApprovalPending;
+    m_cause_text = "waiting for an administrator to approve " + who;
+    if (m_approval_deadline) return;
+    m_approval_deadline = m_now.instant + m_in.settings.approval_timeout;
+    emit(Report{{.level = Level::Notice,
+                 .event = "waiting-for-approval",
+                 .message = m_cause_text + ", at most " + to_text(m_in.settings.approval_timeout),
+                 .fields = {{"node", m_public_key->base64()}, {"shown", who}}}});
 }
 
 void Boot::rejected(const Rejected& answer) {
     const Refusal& refusal = answer.refusal;
     switch (refusal.code) {
         case RefusalCode::Revoked:
+        case RefusalCode::Retired:
             remember_revocation();
             if (!m_fast_start) emit(TakeDownOverlay{});  // otherwise finish() does
-            return finish(ExitStatus::Revoked,
-                          "the organisation has revoked this node: " + refusal.message);
+            return finish(ExitStatus::Revoked, "the organisation has " +
+                                                   std::string(name_of(refusal.code)) +
+                                                   " this node: " + refusal.message);
         case RefusalCode::AddressTaken:
             if (may_replace_key()) {
                 warn("address-taken", "the overlay address is taken; making a new key");

@@ -72,8 +72,8 @@ class Site:
     def json(self, *words):
         return json.loads(self.admin(*words, "--json"))
 
-    def invite(self, *options):
-        return self.admin("invite", "create", *options).strip()
+    def invite(self, *options, approval="no"):
+        return self.admin("invite", "create", "--approval", approval, *options).strip()
 
     def connect(self, maximum=None):
         """A TLS connection by Python's own ssl: for what no honest node would say."""

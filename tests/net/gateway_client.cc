@@ -7,7 +7,7 @@
 //   connect                    opens a connection; every request opens one if there is none
 //   close
 //   enroll SEED INVITE         the key made from SEED asks with INVITE
-//   join SEED [stepped-back | has-session]
+//   join SEED [stepped-back | has-session | boot=DIGIT]
 //   post SEED TARGET BODY      a proved request with any body (the rest of the line)
 //   replay                     the bytes of the last request, over a new connection
 //   key SEED                   the key made from SEED, both halves: for a tunnel of its own
@@ -109,7 +109,7 @@ public:
         }
         if (!m_connection) TRY(connect());
         NodeRequest body{.hostname = "client-" + std::string(word(1)),
-                         .boot_id = std::string(32, 'b'),
+                         .boot_id = std::string(32, word(2).starts_with("boot=") ? word(2).back() : 'b'),
                          .agent = "gateway-client",
                          .clock_stepped_back = word(2) == "stepped-back",
                          .has_session = word(2) == "has-session"};
@@ -233,8 +233,11 @@ private:
             json.set("bootstrap", to_base64(joined->answer.bootstrap));
             json.set("bootstrap_problem", joined->bootstrap_problem);
         }
-        if (auto* later = std::get_if<NotYet>(&*verdict))
+        if (auto* later = std::get_if<NotYet>(&*verdict)) {
             json.set("refusal", name_of(later->refusal.code));
+            if (later->refusal.overlay_address)
+                json.set("overlay_address", later->refusal.overlay_address->text());
+        }
         if (auto* rejected = std::get_if<Rejected>(&*verdict))
             json.set("refusal", name_of(rejected->refusal.code));
         return json;

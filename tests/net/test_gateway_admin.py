@@ -62,24 +62,28 @@ def test_an_invite_is_written_into_a_file_for_its_owner():
     assert file.read_text().strip() not in error
 
 
-def test_an_invite_that_cant_be_written_is_revoked():
-    """An invite that nobody has would stay open."""
-    before = {invite["id"] for invite in site().json("invite", "list")}
+def test_an_invite_that_cant_be_written_is_not_made():
+    """An invite that nobody has would stay open; or a file that somebody needs would be gone."""
+    before = site().json("invite", "list")
     expect_failure(site(), ("invite", "create", "--output", "/nowhere/invite"), 1, "/nowhere/invite")
-    (new,) = [invite for invite in site().json("invite", "list") if invite["id"] not in before]
-    expect(new["state"], "revoked", "its state")
+    file = site().folder / "taken"
+    file.write_text("the invite of another machine\n")
+    expect_failure(site(), ("invite", "create", "--output", file), 1, "taken", "exists")
+    expect(file.read_text(), "the invite of another machine\n", "the file that was there")
+    expect(site().json("invite", "list"), before, "the invites")
+    expect([path.name for path in site().folder.glob("taken*")], ["taken"], "what is left beside it")
 
 
 def test_invites_are_listed_and_revoked():
     """An admin could not take back what was given out."""
-    created = site().json("invite", "create", "--uses", "5", "--expires", "2h", "--role", "lighthouse")
+    created = site().json("invite", "create", "--uses", "5", "--approval", "no", "--expires", "2h", "--role", "lighthouse")
     assert INVITE.fullmatch(created["invite"] + "\n"), created
     (listed,) = [invite for invite in site().json("invite", "list") if invite["id"] == created["id"]]
     assert "invite" not in listed, "the list shows the invite itself"
     expect({key: listed[key] for key in ("state", "uses", "used", "role", "hostname")},
            {"state": "open", "uses": 5, "used": 0, "role": "lighthouse", "hostname": ""}, "the invite in the list")
     table = site().admin("invite", "list")
-    assert re.search(rf"^{created['id']} +open +0/5 +lighthouse ", table, re.M), table
+    assert re.search(rf"^{created['id']} +open +0/5 +0 +no +lighthouse ", table, re.M), table
     site().admin("invite", "revoke", created["id"])
     assert re.search(rf"^{created['id']} +revoked ", site().admin("invite", "list"), re.M)
     expect_failure(site(), ("invite", "revoke", "0123456789ab"), 8, "0123456789ab")
@@ -101,7 +105,7 @@ def test_bad_options_are_refused():
     """A typo would make an invite that nobody meant."""
     for words in (("--uses", "0"), ("--uses", "many"), ("--uses", "9999999"), ("--expires", "-1d"),
                   ("--expires", "10y"), ("--expires", "0"), ("--role", "gateway"), ("--role", "king"),
-                  ("--hostname", "-x"), ("--hostname", "a", "--uses", "2"), ("--use", "1"), ("extra",)):
+                  ("--hostname", "-x"), ("--approval", "maybe"), ("--hostname", "a", "--uses", "2"), ("--use", "1"), ("extra",)):
         expect_failure(site(), ("invite", "create", *words), 2)
 
 
@@ -302,5 +306,5 @@ def test_without_wireguard_in_the_kernel_it_says_so():
 
 def test_lists_are_json_for_programs():
     """A program would have to read a table for people."""
-    for words in (("invite", "list"), ("node", "list")):
+    for words in (("invite", "list"), ("node", "list"), ("node", "waiting")):
         assert isinstance(json.loads(site().admin(*words, "--json")), list)

@@ -211,7 +211,7 @@ def test_a_clock_that_was_ahead_once_is_forgiven_at_the_join():
 
 def test_a_revoked_node_is_cut_off_at_once():
     """A stolen machine would stay in the overlay until the gateway is restarted."""
-    invite = run("fortros-gateway invite create --uses 2 2>/dev/null").stdout.strip()
+    invite = run("fortros-gateway invite create --uses 2 --approval no 2>/dev/null").stdout.strip()
     keys = [ask(f"enroll {seed} {invite}")["public_key"] for seed in OTHERS]
     assert set(keys) <= set(peers()), peers()
     run(f"fortros-gateway node revoke {keys[0]}")
@@ -262,3 +262,45 @@ def test_a_removed_interface_comes_back():
     assert answer.get("status") in (200, 503), answer
     guest().wait_until("wg show fortros0 peers | grep -qF " + node()["public_key"], timeout_s=20)
     ask(f"join {NODE}")
+
+
+# Runs last: NODE is thrown out.
+
+PINGS, PING_INTERVAL_S, FLOWING = 60, 0.1, 5
+STILL_ANSWERED = 10  # a second's worth
+
+
+def test_a_revoked_nodes_packets_stop_within_a_second():
+    """A stolen machine would go on talking in the overlay with the session that it has."""
+    ensure_gateway()
+    forget_session()
+    ask(f"join {NODE}")
+    assert ping_gateway(check=False)
+    before, after = run(f"""
+        ip netns exec node ping -n -i {PING_INTERVAL_S} -c {PINGS} {gateway_address()} >/run/ping.log &
+        answered() {{ grep -c 'bytes from' /run/ping.log; }}
+        until [ "$(answered)" -ge {FLOWING} ]; do sleep 0.05; done
+        fortros-gateway node revoke {node()["public_key"]} 2>/dev/null || exit 1
+        before=$(answered)
+        wait
+        echo "$before $(answered)"
+    """, timeout_s=120).stdout.split()
+    print(f"of {PINGS} packets {before} were answered when the command returned, {after} in the end")
+    assert int(before) + STILL_ANSWERED < PINGS, "it was revoked too late to tell"
+    assert int(after) - int(before) <= STILL_ANSWERED, f"{int(after) - int(before)} packets after the revocation"
+    assert node()["public_key"] not in peers()
+
+
+def test_a_node_revoked_while_nothing_serves_is_out_before_anything_is_served():
+    """A stolen machine would be back for as long as the gateway takes to look."""
+    ensure_gateway()
+    invite = run("fortros-gateway invite create 2>/dev/null").stdout.strip()
+    key = ask(f"enroll 4 {invite}")["public_key"]
+    assert key in peers()
+    end_gateway("TERM")
+    run(f"fortros-gateway node revoke {key}")
+    assert key in peers(), "nobody has served: this test tests nothing"
+    start_gateway(guest())
+    assert key not in peers()
+    log = run("cat /run/gateway.log").stdout
+    assert log.index("event=peers-changed") < log.index("event=serving"), log

@@ -24,43 +24,82 @@ public:
 
     Result<Decision> enrol(const Enrolment& enrolment, const Actor& actor, WallTime now) override {
         if (fault) return std::unexpected(*fault);
+        expire_waiting(now);
         if (auto known = m_nodes.find(enrolment.key); known != m_nodes.end()) {
             if (known->second.revoked) return RefusalCode::Revoked;
+            if (known->second.retired) return RefusalCode::Retired;
             return Member{known->second, false};
         }
         for (const auto& [key, node] : m_nodes)
             if (node.overlay_address == enrolment.overlay_address) return RefusalCode::AddressTaken;
-        const auto invite = m_invites.find(invite_id_of(enrolment.invite));
-        if (invite == m_invites.end() || state_of(invite->second, now) != InviteState::Open)
+        for (const auto& [key, node] : m_waiting)
+            if (key != enrolment.key && node.overlay_address == enrolment.overlay_address)
+                return RefusalCode::AddressTaken;
+        const auto id = invite_id_of(enrolment.invite);
+        if (auto waits = m_waiting.find(enrolment.key);
+            waits != m_waiting.end() && waits->second.invite == id) {
+            if (waits->second.rejected) return RefusalCode::ApprovalRefused;
+            return Waiting{waits->second, false};
+        }
+        const auto invite = m_invites.find(id);
+        if (invite == m_invites.end() ||
+            state_of(counted(invite->second), now) != InviteState::Open)
             return RefusalCode::InviteInvalid;
-        ++writes;
-        ++invite->second.used;
-        const NodeRecord node{
-            .key = enrolment.key,
-            .overlay_address = enrolment.overlay_address,
-            .role = invite->second.role,
-            .hostname =
-                invite->second.hostname.empty() ? enrolment.hostname : invite->second.hostname,
-            .invite = invite->first,
-            .enrolled = now,
-            .serial = ++m_serial,
-            .attested_until = enrolment.attested_until,
-            .revision = ++m_revision,
-        };
-        m_nodes.emplace(node.key, node);
-        note({.time = now,
-              .event = "enrolled",
-              .actor = actor,
-              .node = node.key,
-              .invite = node.invite,
-              .detail = node.hostname});
+        if (invite->second.approval == Approval::Needed)
+            return begin_waiting(enrolment, counted(invite->second), actor, now);
+        m_waiting.erase(enrolment.key);
+        const auto node = admit(enrolment, invite->second, now);
+        note("enrolled", actor, &node.key, node.invite, node.hostname, now);
         return Member{node, true};
+    }
+
+    Result<std::vector<WaitingRecord>> waiting(WallTime now) override {
+        std::vector<WaitingRecord> nodes;
+        for (const auto& [key, node] : m_waiting)
+            if (node.expires > now) nodes.push_back(node);
+        std::ranges::sort(nodes, {},
+                          [](const auto& node) { return std::pair(node.since, node.key); });
+        return nodes;
+    }
+
+    Result<NodeRecord> approve(const PublicKey& key, const Actor& actor, WallTime now) override {
+        if (fault) return std::unexpected(*fault);
+        expire_waiting(now);
+        const auto found = m_waiting.find(key);
+        if (found == m_waiting.end()) return fail(ErrorCode::NotFound, "none");
+        const WaitingRecord waits = found->second;
+        auto& invite = m_invites.at(waits.invite);
+        if (waits.rejected && state_of(counted(invite), now) != InviteState::Open)
+            return fail(ErrorCode::Conflict, "no use left");
+        m_waiting.erase(found);
+        auto node = admit({.key = key,
+                           .overlay_address = waits.overlay_address,
+                           .hostname = waits.hostname,
+                           .attested_until = now},
+                          invite, now);
+        note("node-approved", actor, &key, node.invite, node.hostname, now);
+        return node;
+    }
+
+    Result<WaitingRecord> reject(const PublicKey& key, const Actor& actor, WallTime now) override {
+        if (fault) return std::unexpected(*fault);
+        expire_waiting(now);
+        const auto found = m_waiting.find(key);
+        if (found == m_waiting.end()) return fail(ErrorCode::NotFound, "none");
+        WaitingRecord& waits = found->second;
+        if (waits.rejected) return waits;
+        ++writes;
+        waits.rejected = now;
+        waits.expires = now + std::chrono::duration_cast<std::chrono::seconds>(waiting_life);
+        note("node-rejected", actor, &key, waits.invite, waits.hostname, now);
+        return waits;
     }
 
     Result<NodeRecord> renew(const PublicKey& key, WallTime attested_until) override {
         if (fault) return std::unexpected(*fault);
         const auto node = m_nodes.find(key);
-        if (node == m_nodes.end() || node->second.revoked) return fail(ErrorCode::NotFound, "none");
+        if (node == m_nodes.end() || !node->second.is_member())
+            return fail(ErrorCode::NotFound, "none");
         ++writes;
         node->second.serial = ++m_serial;
         node->second.revision = ++m_revision;
@@ -77,15 +116,35 @@ public:
         ++writes;
         node->second.revoked = now;
         node->second.revision = ++m_revision;
-        m_revoked.push_back(key);
-        ++m_policy.revocation_number;
-        next_document(now);
-        note({.time = now,
-              .event = "node-revoked",
-              .actor = actor,
-              .node = key,
-              .invite = node->second.invite,
-              .detail = node->second.hostname});
+        number_revocation(key, now);
+        note("node-revoked", actor, &key, node->second.invite, node->second.hostname, now);
+        return node->second;
+    }
+
+    Result<NodeRecord> retire_node(const PublicKey& key, const Actor& actor,
+                                   WallTime now) override {
+        if (fault) return std::unexpected(*fault);
+        const auto node = m_nodes.find(key);
+        if (node == m_nodes.end()) return fail(ErrorCode::NotFound, "none");
+        if (!node->second.is_member()) return node->second;
+        ++writes;
+        node->second.retired = now;
+        node->second.revision = ++m_revision;
+        number_revocation(key, now);
+        note("node-retired", actor, &key, node->second.invite, node->second.hostname, now);
+        return node->second;
+    }
+
+    Result<NodeRecord> mark_key_shared(const PublicKey& key, const Actor& actor,
+                                       WallTime now) override {
+        if (fault) return std::unexpected(*fault);
+        const auto node = m_nodes.find(key);
+        if (node == m_nodes.end() || !node->second.is_member())
+            return fail(ErrorCode::NotFound, "none");
+        ++writes;
+        node->second.key_shared = now;
+        node->second.revision = ++m_revision;
+        note("key-shared", actor, &key, node->second.invite, node->second.hostname, now);
         return node->second;
     }
 
@@ -115,23 +174,20 @@ public:
         ++writes;
         const InviteRecord record{.id = invite_id_of(invite.hash),
                                   .uses = invite.uses,
+                                  .approval = invite.approval,
                                   .role = invite.role,
                                   .hostname = invite.hostname,
                                   .created = now,
                                   .expires = invite.expires};
         m_invites.emplace(record.id, record);
-        note({.time = now,
-              .event = "invite-created",
-              .actor = actor,
-              .invite = record.id,
-              .detail = "uses=" + std::to_string(record.uses) +
-                        " role=" + std::string(name_of(record.role))});
+        note("invite-created", actor, nullptr, record.id, description_of(record), now);
         return record;
     }
 
-    Result<std::vector<InviteRecord>> invites() override {
+    Result<std::vector<InviteRecord>> invites(WallTime now) override {
+        expire_waiting(now);
         std::vector<InviteRecord> invites;
-        for (const auto& [id, invite] : m_invites) invites.push_back(invite);
+        for (const auto& [id, invite] : m_invites) invites.push_back(counted(invite));
         std::ranges::sort(invites, {}, [](const InviteRecord& invite) {
             return std::pair(invite.created, invite.id);
         });
@@ -146,7 +202,9 @@ public:
         if (invite->second.revoked) return invite->second;
         ++writes;
         invite->second.revoked = now;
-        note({.time = now, .event = "invite-revoked", .actor = actor, .invite = id});
+        const auto waiting =
+            std::erase_if(m_waiting, [&](const auto& entry) { return entry.second.invite == id; });
+        note("invite-revoked", actor, nullptr, id, "waiting=" + std::to_string(waiting), now);
         return invite->second;
     }
 
@@ -202,12 +260,82 @@ private:
     void next_document(WallTime now) {
         m_policy.serial = std::max(m_policy.serial + 1, seconds_of(now));
     }
+    void number_revocation(const PublicKey& key, WallTime now) {
+        std::erase(m_revoked, key);
+        m_revoked.push_back(key);
+        ++m_policy.revocation_number;
+        next_document(now);
+    }
+    void note(std::string_view event, const Actor& actor, const PublicKey* node,
+              const std::string& invite, const std::string& detail, WallTime now) {
+        note({.time = now,
+              .event = std::string(event),
+              .actor = actor,
+              .node = node == nullptr ? std::nullopt : std::optional(*node),
+              .invite = invite,
+              .detail = detail});
+    }
+
+    // With what is reserved of it.
+    InviteRecord counted(InviteRecord invite) const {
+        for (const auto& [key, node] : m_waiting)
+            if (node.invite == invite.id && !node.rejected) ++invite.waiting;
+        return invite;
+    }
+
+    void expire_waiting(WallTime now) {
+        for (const auto& [key, node] : m_waiting)
+            if (node.expires <= now && !node.rejected)
+                note("waiting-expired", "gateway", &key, node.invite, node.hostname, now);
+        std::erase_if(m_waiting, [&](const auto& entry) { return entry.second.expires <= now; });
+    }
+
+    NodeRecord admit(const Enrolment& enrolment, InviteRecord& invite, WallTime now) {
+        ++writes;
+        ++invite.used;
+        const NodeRecord node{
+            .key = enrolment.key,
+            .overlay_address = enrolment.overlay_address,
+            .role = invite.role,
+            .hostname = invite.hostname.empty() ? enrolment.hostname : invite.hostname,
+            .invite = invite.id,
+            .enrolled = now,
+            .serial = ++m_serial,
+            .attested_until = enrolment.attested_until,
+            .revision = ++m_revision,
+        };
+        m_nodes.emplace(node.key, node);
+        return node;
+    }
+
+    Decision begin_waiting(const Enrolment& enrolment, const InviteRecord& invite,
+                           const Actor& actor, WallTime now) {
+        const auto all = std::ranges::count_if(
+            m_waiting, [](const auto& entry) { return !entry.second.rejected; });
+        if (all >= waiting_limit || invite.waiting >= waiting_per_invite_limit)
+            return RefusalCode::Busy;
+        ++writes;
+        const WaitingRecord node{
+            .key = enrolment.key,
+            .overlay_address = enrolment.overlay_address,
+            .invite = invite.id,
+            .hostname = invite.hostname.empty() ? enrolment.hostname : invite.hostname,
+            .from = actor,
+            .since = now,
+            .expires = now + std::chrono::duration_cast<std::chrono::seconds>(waiting_life),
+        };
+        m_waiting.insert_or_assign(node.key, node);
+        note("waiting", actor, &node.key, node.invite, node.hostname, now);
+        return Waiting{node, true};
+    }
+
     void note(AuditEntry entry) {
         entry.number = m_audit.size() + 1;
         m_audit.push_back(std::move(entry));
     }
 
     std::map<PublicKey, NodeRecord> m_nodes;
+    std::map<PublicKey, WaitingRecord> m_waiting;
     std::map<PublicKey, Attested> m_gateways;
     std::map<std::string, InviteRecord> m_invites;
     std::vector<PublicKey> m_revoked;  // oldest first

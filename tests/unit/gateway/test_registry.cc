@@ -86,7 +86,7 @@ TEST_CASE("registry: a single-use invite admits one key") {
         CHECK(refusal_of(must(registry.enrol(enrolment_of(2, "one"), stranger, noon))) ==
               RefusalCode::InviteInvalid);
         CHECK(!must(registry.find_node(key_of(2))));
-        CHECK(must(registry.invites())[0].used == 1);
+        CHECK(must(registry.invites(noon))[0].used == 1);
     });
 }
 
@@ -102,7 +102,7 @@ TEST_CASE("registry: enrolling again with the same key is the same enrolment") {
             CHECK(!again.is_new);
             CHECK(again.node == first.node);
         }
-        for (const auto& invite : must(registry.invites()))
+        for (const auto& invite : must(registry.invites(noon)))
             CHECK(invite.used == (invite.id == first.node.invite ? 1U : 0U));
     });
 }
@@ -167,7 +167,7 @@ TEST_CASE("registry: a taken address is refused before the invite is touched") {
         colliding.overlay_address = overlay_address(prefix, key_of(1));
         CHECK(refusal_of(must(registry.enrol(colliding, stranger, noon))) ==
               RefusalCode::AddressTaken);
-        CHECK(must(registry.invites())[0].used == 1);
+        CHECK(must(registry.invites(noon))[0].used == 1);
     });
 }
 
@@ -209,6 +209,9 @@ TEST_CASE("registry: revocations are numbered, and change the org document") {
         must(registry.revoke_node(key_of(1), admin, noon + 9s));
         CHECK(must(registry.policy()) == second);
         CHECK(must(registry.revoked(noon)) == std::vector{key_of(2), key_of(1)});
+        must(registry.retire_node(key_of(3), admin, noon + 9s));
+        CHECK(must(registry.revoked(noon)) == std::vector{key_of(2), key_of(1), key_of(3)});
+        CHECK(must(registry.policy()).serial > second.serial);
         // An attestation that has expired needs no revocation any more.
         CHECK(must(registry.revoked(noon + std::chrono::days{31})).empty());
     });
@@ -351,5 +354,229 @@ TEST_CASE("registry: revoking an invite that is not there says so") {
         const auto revoked = must(registry.revoke_invite(invite.id, admin, noon));
         CHECK(state_of(revoked, noon) == InviteState::Revoked);
         CHECK(must(registry.revoke_invite(invite.id, admin, noon + 9s)) == revoked);
+    });
+}
+
+// --- approval ---
+
+namespace {
+
+InviteRecord make_guarded_invite(Registry& registry, std::string_view text,
+                                 std::uint32_t uses = 1) {
+    return must(registry.create_invite({.hash = hash_of(text),
+                                        .uses = uses,
+                                        .approval = Approval::Needed,
+                                        .expires = noon + std::chrono::days{7}},
+                                       admin, noon));
+}
+
+Waiting waiting_of(Decision decision) {
+    if (auto* code = std::get_if<RefusalCode>(&decision)) FAIL(name_of(*code));
+    REQUIRE(std::holds_alternative<Waiting>(decision));
+    return std::get<Waiting>(decision);
+}
+
+InviteRecord only_invite(Registry& registry, WallTime now = noon) {
+    return must(registry.invites(now)).at(0);
+}
+
+}  // namespace
+
+// Whoever finds an image would be in before an admin has heard of him.
+TEST_CASE("registry: an invite with approval lets nobody in by itself") {
+    for_each_store([](Registry& registry) {
+        make_guarded_invite(registry, "guarded");
+        const auto waiting =
+            waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon)));
+        CHECK(waiting.is_new);
+        CHECK(waiting.node.from == stranger);
+        CHECK(waiting.node.hostname == "wish");
+        CHECK(!must(registry.find_node(key_of(1))));
+        CHECK(must(registry.nodes_since(0)).empty());
+        CHECK(must(registry.waiting(noon)) == std::vector{waiting.node});
+        CHECK(state_of(only_invite(registry), noon) == InviteState::Reserved);
+        const auto again =
+            waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon + 30s)));
+        CHECK(!again.is_new);
+        CHECK(again.node == waiting.node);
+    });
+}
+
+// A waiting node would lose its place to whoever comes later with the same image.
+TEST_CASE("registry: a use is reserved for the key that waits with it") {
+    for_each_store([](Registry& registry) {
+        make_guarded_invite(registry, "guarded", 2);
+        waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon)));
+        waiting_of(must(registry.enrol(enrolment_of(2, "guarded"), stranger, noon)));
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(3, "guarded"), stranger, noon))) ==
+              RefusalCode::InviteInvalid);
+        const auto node = must(registry.approve(key_of(1), admin, noon + 60s));
+        CHECK(node.is_member());
+        CHECK(node.enrolled == noon + 60s);
+        CHECK(node.attested_until == noon + 60s);  // the gateway renews it when the node comes
+        CHECK(only_invite(registry).used == 1);
+        CHECK(only_invite(registry).waiting == 1);
+        const auto member =
+            member_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon + 61s)));
+        CHECK(!member.is_new);
+        CHECK(member.node == node);
+        CHECK(registry.approve(key_of(1), admin, noon).error().code == ErrorCode::NotFound);
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(3, "guarded"), stranger, noon))) ==
+              RefusalCode::InviteInvalid);
+    });
+}
+
+// A stranger's attempt would cost the machine that the invite is for its place.
+TEST_CASE("registry: a rejected node frees its use, and is not asked about again") {
+    for_each_store([](Registry& registry) {
+        make_guarded_invite(registry, "guarded");
+        waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon)));
+        const auto rejected = must(registry.reject(key_of(1), admin, noon + 5s));
+        CHECK(rejected.rejected == noon + 5s);
+        CHECK(must(registry.reject(key_of(1), admin, noon + 9s)) == rejected);
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon + 9s))) ==
+              RefusalCode::ApprovalRefused);
+        waiting_of(must(registry.enrol(enrolment_of(2, "guarded"), stranger, noon + 9s)));
+        // Its use is another's now.
+        CHECK(registry.approve(key_of(1), admin, noon + 9s).error().code == ErrorCode::Conflict);
+        must(registry.reject(key_of(2), admin, noon + 10s));
+        CHECK(must(registry.approve(key_of(1), admin, noon + 11s)).is_member());
+        CHECK(registry.reject(key_of(9), admin, noon).error().code == ErrorCode::NotFound);
+    });
+}
+
+// A machine that was switched on by mistake would hold an invite for ever.
+TEST_CASE("registry: a reservation ends when nobody decides") {
+    for_each_store([](Registry& registry) {
+        make_guarded_invite(registry, "guarded");
+        const auto first =
+            waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon)));
+        const WallTime later = first.node.expires;
+        CHECK(only_invite(registry, later - 1s).waiting == 1);
+        CHECK(only_invite(registry, later).waiting == 0);
+        CHECK(must(registry.waiting(later)).empty());
+        CHECK(registry.approve(key_of(1), admin, later).error().code == ErrorCode::NotFound);
+        waiting_of(must(registry.enrol(enrolment_of(2, "guarded"), stranger, later)));
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, later))) ==
+              RefusalCode::InviteInvalid);
+        const auto entries = must(registry.audit(9));
+        CHECK(entries[entries.size() - 2].event == "waiting-expired");
+        CHECK(entries[entries.size() - 2].node == key_of(1));
+    });
+}
+
+// Who was given a better invite would wait on with the worse one; or two uses would be his.
+TEST_CASE("registry: a waiting node may come with another invite") {
+    for_each_store([](Registry& registry) {
+        make_guarded_invite(registry, "guarded");
+        make_open_invite(registry, "open");
+        waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon)));
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(1, "unknown"), stranger, noon))) ==
+              RefusalCode::InviteInvalid);
+        CHECK(must(registry.waiting(noon)).size() == 1);
+        CHECK(member_of(must(registry.enrol(enrolment_of(1, "open"), stranger, noon))).is_new);
+        CHECK(must(registry.waiting(noon)).empty());
+        for (const auto& invite : must(registry.invites(noon))) CHECK(invite.waiting == 0);
+    });
+}
+
+// A leaked invite would go on filling the list after it was revoked.
+TEST_CASE("registry: with its invite revoked nobody waits any more") {
+    for_each_store([](Registry& registry) {
+        const auto invite = make_guarded_invite(registry, "guarded", 9);
+        waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon)));
+        waiting_of(must(registry.enrol(enrolment_of(2, "guarded"), stranger, noon)));
+        must(registry.revoke_invite(invite.id, admin, noon));
+        CHECK(must(registry.waiting(noon)).empty());
+        CHECK(registry.approve(key_of(1), admin, noon).error().code == ErrorCode::NotFound);
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon))) ==
+              RefusalCode::InviteInvalid);
+    });
+}
+
+// One leaked image would fill the list, and no honest node could wait.
+TEST_CASE("registry: one invite cannot fill the list of the waiting") {
+    for_each_store([](Registry& registry) {
+        make_guarded_invite(registry, "leaked", 1000);
+        make_guarded_invite(registry, "honest", 1000);
+        for (std::uint32_t i = 0; i < waiting_per_invite_limit; ++i)
+            waiting_of(must(registry.enrol(enrolment_of(static_cast<std::uint8_t>(i), "leaked"),
+                                           stranger, noon)));
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(200, "leaked"), stranger, noon))) ==
+              RefusalCode::Busy);
+        waiting_of(must(registry.enrol(enrolment_of(201, "honest"), stranger, noon)));
+    });
+}
+
+// Strangers with many leaked images would fill the disk.
+TEST_CASE("registry: the list of the waiting is bounded in all") {
+    for_each_store([](Registry& registry) {
+        constexpr std::uint32_t invites = waiting_limit / waiting_per_invite_limit;
+        for (std::uint32_t invite = 0; invite <= invites; ++invite) {
+            const std::string text = "leaked " + std::to_string(invite);
+            make_guarded_invite(registry, text, 1000);
+            for (std::uint32_t i = 0; i < waiting_per_invite_limit && invite < invites; ++i) {
+                auto enrolment = enrolment_of(static_cast<std::uint8_t>(i), text);
+                enrolment.key.bytes[1] = static_cast<std::uint8_t>(invite);
+                enrolment.overlay_address = overlay_address(prefix, enrolment.key);
+                waiting_of(must(registry.enrol(enrolment, stranger, noon)));
+            }
+        }
+        const std::string one_more = "leaked " + std::to_string(invites);
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(255, one_more), stranger, noon))) ==
+              RefusalCode::Busy);
+    });
+}
+
+// Two nodes would get one address when both are approved.
+TEST_CASE("registry: an address that somebody waits with is taken") {
+    for_each_store([](Registry& registry) {
+        make_guarded_invite(registry, "guarded", 2);
+        waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon)));
+        auto colliding = enrolment_of(2, "guarded");
+        colliding.overlay_address = overlay_address(prefix, key_of(1));
+        CHECK(refusal_of(must(registry.enrol(colliding, stranger, noon))) ==
+              RefusalCode::AddressTaken);
+    });
+}
+
+// --- retirement and shared keys ---
+
+// A key that was lost and is found by somebody would still open the org.
+TEST_CASE("registry: a retired key is refused with its own word, its address stays taken") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "two", 2);
+        const auto node =
+            member_of(must(registry.enrol(enrolment_of(1, "two"), stranger, noon))).node;
+        const auto retired = must(registry.retire_node(node.key, admin, noon + 5s));
+        CHECK(retired.retired == noon + 5s);
+        CHECK(!retired.is_member());
+        CHECK(retired.revision > node.revision);
+        CHECK(must(registry.retire_node(node.key, admin, noon + 9s)) == retired);
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(1, "two"), stranger, noon))) ==
+              RefusalCode::Retired);
+        CHECK(registry.renew(node.key, noon + one_day).error().code == ErrorCode::NotFound);
+        auto heir = enrolment_of(2, "two");
+        heir.overlay_address = node.overlay_address;
+        CHECK(refusal_of(must(registry.enrol(heir, stranger, noon))) == RefusalCode::AddressTaken);
+        // It turns out that the key was stolen.
+        CHECK(must(registry.revoke_node(node.key, admin, noon + 9s)).revoked == noon + 9s);
+        CHECK(refusal_of(must(registry.enrol(enrolment_of(1, "two"), stranger, noon))) ==
+              RefusalCode::Revoked);
+        CHECK(registry.retire_node(key_of(9), admin, noon).error().code == ErrorCode::NotFound);
+    });
+}
+
+// An admin who looks a day later would see nothing of a cloned disk.
+TEST_CASE("registry: a shared key is kept with its node") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "one");
+        must(registry.enrol(enrolment_of(1, "one"), stranger, noon));
+        must(registry.mark_key_shared(key_of(1), "gateway", noon + 5s));
+        CHECK(must(registry.find_node(key_of(1)))->key_shared == noon + 5s);
+        CHECK(must(registry.find_node(key_of(1)))->is_member());
+        CHECK(must(registry.audit(1))[0].event == "key-shared");
+        CHECK(registry.mark_key_shared(key_of(9), "gateway", noon).error().code ==
+              ErrorCode::NotFound);
     });
 }

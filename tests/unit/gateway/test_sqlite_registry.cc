@@ -9,6 +9,7 @@
 #include <fstream>
 #include <thread>
 
+#include "gateway/sqlite_schema.h"
 #include "unit/os/temporary_directory.h"
 
 using namespace fortros;
@@ -60,7 +61,7 @@ TEST_CASE("sqlite registry: what was acknowledged is there after reopening") {
     auto registry = open_registry(path);
     CHECK(registry->check_integrity());
     CHECK(registry->find_node(key_of(1))->has_value());
-    CHECK(registry->invites()->at(0).used == 1);
+    CHECK(registry->invites(noon)->at(0).used == 1);
     CHECK(registry->audit(9)->size() == 2);
 }
 
@@ -90,7 +91,7 @@ TEST_CASE("sqlite registry: connections that race for an invite get each use onc
     CHECK(failed == 0);
     auto registry = open_registry(path);
     CHECK(registry->nodes_since(0)->size() == uses);
-    CHECK(registry->invites()->at(0).used == uses);
+    CHECK(registry->invites(noon)->at(0).used == uses);
 }
 
 // Everyone on the host could read who is a member, or write himself into the list.
@@ -190,4 +191,36 @@ TEST_CASE("sqlite registry: a busy store is an error and changes nothing") {
         CHECK(decision.error().code == ErrorCode::Busy);
     }
     CHECK((*registry)->enrol(enrolment_of(1, "one"), "x", noon).has_value());
+}
+
+// An update of the gateway would lose its members, or make their invites ask for approval.
+TEST_CASE("sqlite registry: a file of the first version is brought up to date") {
+    const TemporaryDirectory folder;
+    const auto path = folder.path("gateway.db");
+    {
+        auto old = Database::open(path, 1s);
+        REQUIRE(old);
+        REQUIRE(old->run_script(registry_migrations[0]));
+        const std::string content =
+            "PRAGMA application_id = " + std::to_string(registry_application_id) +
+            "; PRAGMA user_version = 1;"
+            "INSERT INTO organisation VALUES (1, x'fd123456789a', 1, 1);"
+            "INSERT INTO nodes VALUES (x'01" +
+            std::string(62, '0') + "', x'fd12" + std::string(28, '0') +
+            "', 1, 'old', 'i', 5, NULL, 1, 9, 1);";
+        REQUIRE(old->run_script("PRAGMA foreign_keys = OFF"));
+        REQUIRE(old->run_script(content.c_str()));
+        REQUIRE(old->execute("INSERT INTO invites VALUES ('i', ?1, 3, 1, 1, '', 1, ?2, NULL)",
+                             ByteView(hash_of_invite(as_bytes("old"))), noon + one_day));
+    }
+    auto registry = open_registry(path);
+    CHECK(registry->check_integrity());
+    const auto node = registry->find_node(key_of(1));
+    REQUIRE(node->has_value());
+    CHECK((*node)->hostname == "old");
+    CHECK((*node)->is_member());
+    const auto invite = registry->invites(noon)->at(0);
+    CHECK(invite.approval == Approval::NotNeeded);
+    CHECK(invite.waiting == 0);
+    CHECK(registry->waiting(noon)->empty());
 }
