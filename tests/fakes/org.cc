@@ -129,13 +129,16 @@ std::string FakeOrg::membership(const PublicKey& node, WallTime now) const {
     return to_json_text(answer);
 }
 
-static std::pair<int, std::string> refusal(RefusalCode code) {
-    return {status_of(code), to_json_text(Refusal{code, std::string(name_of(code))})};
+static std::pair<int, std::string> refusal(RefusalCode code,
+                                           std::optional<IpAddress> address = {}) {
+    return {status_of(code), to_json_text(Refusal{code, std::string(name_of(code)), address})};
 }
 
 std::pair<int, std::string> FakeOrg::decide(std::string_view target, const PublicKey& node,
                                             std::string_view body, WallTime now) {
     if (forgive_after != 0 && requests > forgive_after) refuse_all.reset();
+    if (refuse_all == RefusalCode::ApprovalPending)
+        return refusal(*refuse_all, shown_address.value_or(overlay_address(prefix, node)));
     if (refuse_all) return refusal(*refuse_all);
     const auto message = parse_node_request(body);
     if (!message) return refusal(RefusalCode::BadRequest);

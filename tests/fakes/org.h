@@ -69,6 +69,7 @@ struct FakeOrg {
 
     // How the gateway answers instead of as it should.
     std::optional<RefusalCode> refuse_all{};
+    std::optional<IpAddress> shown_address{};  // with ApprovalPending, instead of the right one
     unsigned forgive_after = 0;              // requests after which refuse_all ends; 0: never
     std::vector<Endpoint> more_wireguard{};  // endpoints before the one above
     unsigned addresses_taken = 0;            // so many enrolments are answered 409

@@ -411,6 +411,31 @@ TEST_CASE("waiting for an approval has a budget of its own") {
     CHECK(world.boot() == ExitStatus::ApprovalPending);
     CHECK(world.took >= 10min);
     CHECK(world.took <= 11min);
+    const auto address = overlay_address(world.org.prefix, *crypto::public_key_of(*world.stored_key)).text();
+    CHECK(world.logged("waiting for an administrator to approve " + address));
+}
+
+// An admin would approve a stranger whose address the node was made to show.
+TEST_CASE("an address that does not follow from the node's key is not shown") {
+    BootWorld world;
+    world.org.refuse_all = RefusalCode::ApprovalPending;
+    world.org.retry_after = 20;
+    world.settings.approval_timeout = 1min;
+    world.org.shown_address = overlay_address(world.org.prefix, PublicKey{});
+    CHECK(world.boot() == ExitStatus::ApprovalPending);
+    CHECK(!world.logged(world.org.shown_address->text()));
+    CHECK(world.logged("waiting for an administrator to approve "));
+}
+
+// A node whose place was given up would say that its invite is bad, and keep its interface.
+TEST_CASE("a retired node leaves the overlay and keeps its key") {
+    BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    world.org.refuse_all = RefusalCode::Retired;
+    CHECK(world.boot() == ExitStatus::Revoked);
+    CHECK(world.taken_down);
+    CHECK(world.stored_key);
+    CHECK(world.stored_state->revoked);
 }
 
 // --- operational at once ---------------------------------------------------------------------------
