@@ -70,9 +70,9 @@ struct FakeOrg {
     // How the gateway answers instead of as it should.
     std::optional<RefusalCode> refuse_all{};
     std::optional<IpAddress> shown_address{};  // with ApprovalPending, instead of the right one
-    unsigned forgive_after = 0;              // requests after which refuse_all ends; 0: never
-    std::vector<Endpoint> more_wireguard{};  // endpoints before the one above
-    unsigned addresses_taken = 0;            // so many enrolments are answered 409
+    unsigned forgive_after = 0;                // requests after which refuse_all ends; 0: never
+    std::vector<Endpoint> more_wireguard{};    // endpoints before the one above
+    unsigned addresses_taken = 0;              // so many enrolments are answered 409
     std::uint32_t retry_after = 0;
     bool forget_proof = false;
     std::function<void(MembershipAnswer& answer)> tamper{};

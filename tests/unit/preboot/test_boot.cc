@@ -411,7 +411,8 @@ TEST_CASE("waiting for an approval has a budget of its own") {
     CHECK(world.boot() == ExitStatus::ApprovalPending);
     CHECK(world.took >= 10min);
     CHECK(world.took <= 11min);
-    const auto address = overlay_address(world.org.prefix, *crypto::public_key_of(*world.stored_key)).text();
+    const auto address =
+        overlay_address(world.org.prefix, *crypto::public_key_of(*world.stored_key)).text();
     CHECK(world.logged("waiting for an administrator to approve " + address));
 }
 
