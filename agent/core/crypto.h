@@ -16,6 +16,9 @@ namespace fortros::crypto {
 using Digest = ByteArray<32>;
 using Signature = ByteArray<64>;  // ECDSA P-256: r, s, 32 bytes each, big-endian
 using PointP256 = ByteArray<65>;  // SEC 1 uncompressed: 0x04, x, y
+using Nonce = ByteArray<12>;
+
+inline constexpr std::size_t tag_size = 16;
 
 // Must succeed once before anything else here; may wait for the kernel's entropy.
 Status initialise();
@@ -39,5 +42,12 @@ Result<Secret<32>> x25519(const PrivateKey& own, const PublicKey& peer);
 
 // Whether `signature` over SHA-256(message) is `signer`'s. False for a point off the curve.
 bool verify_p256(const PointP256& signer, ByteView message, const Signature& signature);
+
+// ChaCha20-Poly1305 (RFC 8439) without associated data: the ciphertext, as long as `plain`, and the
+// tag. Under one key a nonce may serve once.
+Bytes seal(const Secret<32>& key, const Nonce& nonce, ByteView plain);
+
+// Untrusted where the tag is not that of this key and nonce.
+Result<SecretBytes> open(const Secret<32>& key, const Nonce& nonce, ByteView sealed);
 
 }  // namespace fortros::crypto

@@ -4,20 +4,22 @@
 #include <set>
 
 #include "base/encoding.h"
+#include "core/sealed_invite.h"
 
 namespace fortros {
 
 Result<PendingRequest> make_request(const PrivateKey& node, const PublicKey& node_public,
                                     const GatewayIdentity& gateway, std::string_view gateway_name,
-                                    const NodeRequest& body) {
+                                    NodeRequest body, ByteView invite, Random& random) {
     PendingRequest pending;
     pending.proof_key =
         TRY(proof_key_of_node(node, node_public, gateway.wireguard_key, gateway.exporter));
     HttpRequest& request = pending.request;
     request.method = "POST";
-    request.target = body.invite.empty() ? join_target : enroll_target;
+    request.target = invite.empty() ? join_target : enroll_target;
     request.host = gateway_name;
-    request.body = to_json_text(body);
+    if (!invite.empty()) body.sealed_invite = seal_invite(pending.proof_key, invite, random);
+    request.body = SecretBytes(to_json_text(body));
     pending.proof = request_proof(pending.proof_key, request.method, request.target, node_public,
                                   request.body.view());
     request.headers = {

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/random.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "core/bootstrap_set.h"
@@ -26,9 +27,11 @@ struct PendingRequest {
     Proof proof{};
 };
 
+// An enrolment with the invite, which leaves sealed for this gateway and this connection alone; a
+// join if it is empty. `random` gives the seal its nonce.
 Result<PendingRequest> make_request(const PrivateKey& node, const PublicKey& node_public,
                                     const GatewayIdentity& gateway, std::string_view gateway_name,
-                                    const NodeRequest& body);
+                                    NodeRequest body, ByteView invite, Random& random);
 
 // What a gateway's authentic answer can mean.
 struct Joined {

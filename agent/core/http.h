@@ -25,10 +25,10 @@ struct HttpRequest {
     std::string target;  // "/v1/join"
     std::string host;
     std::vector<std::pair<std::string, std::string>> headers{};
-    SecretBytes body{};  // may hold an invite
+    SecretBytes body{};
 };
 
-// The bytes to send; they hold the body, so they are a secret too. Adds Host, Content-Length and
+// The bytes to send. Adds Host, Content-Length and
 // "Connection: close". The texts of the request are the program's own: a control character in one
 // is a bug.
 SecretBytes serialize(const HttpRequest& request);

@@ -6,11 +6,11 @@
 #include "base/encoding.h"
 #include "base/text.h"
 #include "core/org_document.h"
+#include "core/sealed_invite.h"
 
 namespace fortros {
 
 static constexpr std::size_t invite_min = 16;
-static constexpr std::size_t invite_limit = 256;
 static constexpr std::size_t hostname_limit = 253;
 static constexpr std::size_t agent_limit = 128;
 static constexpr std::size_t message_limit = 512;
@@ -26,6 +26,13 @@ static bool is_boot_id(std::string_view text) {
            text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+static Result<Bytes> read_bytes(const JsonReader& in, std::string_view name, std::size_t limit) {
+    auto bytes =
+        from_base64(TRY(in.optional_string(name, base64_size(limit))).value_or(std::string{}));
+    if (!bytes) return in.bad(name, "is not base64");
+    return std::move(*bytes);
+}
+
 // --- requests ---
 
 Result<SecretBytes> parse_invite(std::string_view text) {
@@ -38,7 +45,7 @@ Result<SecretBytes> parse_invite(std::string_view text) {
     return SecretBytes(text);
 }
 
-SecretBytes to_json_text(const NodeRequest& request) {
+std::string to_json_text(const NodeRequest& request) {
     Json json{Json::Object{}};
     json.set("version", 1);
     json.set("boot_id", request.boot_id);
@@ -46,20 +53,8 @@ SecretBytes to_json_text(const NodeRequest& request) {
     if (!request.hostname.empty()) json.set("hostname", request.hostname);
     if (request.clock_stepped_back) json.set("clock_stepped_back", true);
     if (request.has_session) json.set("has_session", true);
-    if (request.invite.empty()) return SecretBytes(json.dump());
-
-    // The invite is put into the text by hand: a Json value would leave copies behind in memory.
-    // It is a token of base64url characters (parse_invite checks), so it needs no escapes.
-    const std::string rest = json.dump();
-    static constexpr std::string_view opening = R"({"invite":")";
-    static constexpr std::string_view closing = R"(",)";
-    SecretBytes text(opening.size() + request.invite.size() + closing.size() + rest.size() - 1);
-    auto out = text.writable().begin();
-    out = std::ranges::copy(as_bytes(opening), out).out;
-    out = std::ranges::copy(request.invite.view(), out).out;
-    out = std::ranges::copy(as_bytes(closing), out).out;
-    std::ranges::copy(as_bytes(rest).subspan(1), out);
-    return text;
+    if (!request.sealed_invite.empty()) json.set("sealed_invite", to_base64(request.sealed_invite));
+    return json.dump();
 }
 
 Result<NodeRequest> parse_node_request(std::string_view text) {
@@ -67,7 +62,7 @@ Result<NodeRequest> parse_node_request(std::string_view text) {
     const JsonReader in(json, "request");
     TRY(in.number("version", 1, 1));
     NodeRequest request;
-    request.invite = SecretBytes(TRY(in.optional_string("invite", invite_limit)).value_or(""));
+    request.sealed_invite = TRY(read_bytes(in, "sealed_invite", sealed_invite_limit));
     request.hostname = TRY(in.optional_string("hostname", hostname_limit)).value_or("");
     if (!request.hostname.empty() && !parse_host_name(request.hostname))
         return in.bad("hostname", "is not a host name");
@@ -98,13 +93,6 @@ static Result<PublicKey> read_key(const JsonReader& in, std::string_view name) {
     auto key = PublicKey::from_base64(TRY(in.string(name, base64_size(key_size))));
     if (!key) return in.bad(name, "is not a WireGuard key");
     return *key;
-}
-
-static Result<Bytes> read_bytes(const JsonReader& in, std::string_view name, std::size_t limit) {
-    auto bytes =
-        from_base64(TRY(in.optional_string(name, base64_size(limit))).value_or(std::string{}));
-    if (!bytes) return in.bad(name, "is not base64");
-    return std::move(*bytes);
 }
 
 static Result<IpAddress> read_overlay_address(const JsonReader& in) {

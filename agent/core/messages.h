@@ -28,7 +28,7 @@ inline constexpr std::size_t signers_limit = 8;
 
 // POST /v1/enroll and /v1/join. The node's key and the proof travel in headers.
 struct NodeRequest {
-    SecretBytes invite{};             // enroll only
+    Bytes sealed_invite{};            // enroll only; core/sealed_invite.h
     std::string hostname{};           // wish, may be empty
     std::string boot_id{};            // random, 32 hex digits, new for every boot
     std::string agent{};              // "fortros-preboot 0.1.0"
@@ -40,7 +40,7 @@ struct NodeRequest {
 // base64url and dots. InvalidData otherwise.
 Result<SecretBytes> parse_invite(std::string_view text);
 
-SecretBytes to_json_text(const NodeRequest& request);
+std::string to_json_text(const NodeRequest& request);
 Result<NodeRequest> parse_node_request(std::string_view text);
 
 // The body of a 200.

@@ -4,6 +4,7 @@
 
 #include "base/encoding.h"
 #include "base/text.h"
+#include "core/sealed_invite.h"
 
 namespace fortros::gateway {
 
@@ -115,10 +116,16 @@ Answer Admission::answer(const Request& request, const Proved& proved, WallTime 
     auto body = parse_node_request(as_text(request.body.view()));
     if (!body) return make_refusal(RefusalCode::BadRequest, body.error().text());
     const bool enrolling = request.target == enroll_target;
-    if (enrolling == body->invite.empty())
+    if (enrolling == body->sealed_invite.empty())
         return make_refusal(RefusalCode::BadRequest,
                             enrolling ? "an enrolment needs an invite" : "a join takes no invite");
-    auto decision = decide(*body, request, proved, now);
+    SecretBytes invite;
+    if (enrolling) {
+        auto opened = open_invite(proved.key, body->sealed_invite);
+        if (!opened) return make_refusal(RefusalCode::BadRequest, opened.error().text());
+        invite = std::move(*opened);
+    }
+    auto decision = decide(*body, invite, request, proved, now);
     if (!decision) return come_back_later(decision.error(), request, now);
     if (auto* code = std::get_if<RefusalCode>(&*decision))
         return refuse(*code, request, proved, now);
@@ -128,8 +135,8 @@ Answer Admission::answer(const Request& request, const Proved& proved, WallTime 
     return std::move(*welcomed);
 }
 
-Result<Decision> Admission::decide(const NodeRequest& body, const Request& request,
-                                   const Proved& proved, WallTime now) {
+Result<Decision> Admission::decide(const NodeRequest& body, const SecretBytes& invite,
+                                   const Request& request, const Proved& proved, WallTime now) {
     if (request.target == join_target) {
         auto node = TRY(m_parts.registry.find_node(proved.node));
         if (!node) return RefusalCode::UnknownNode;
@@ -143,7 +150,7 @@ Result<Decision> Admission::decide(const NodeRequest& body, const Request& reque
     const Enrolment enrolment{
         .key = proved.node,
         .overlay_address = address,
-        .invite = hash_of_invite(body.invite.view()),
+        .invite = hash_of_invite(invite.view()),
         .hostname = body.hostname,
         .attested_until = attested_until,
     };

@@ -76,8 +76,8 @@ private:
     };
     std::optional<Proved> authenticate(const Request& request) const;
     Answer answer(const Request& request, const Proved& proved, WallTime now);
-    Result<Decision> decide(const NodeRequest& body, const Request& request, const Proved& proved,
-                            WallTime now);
+    Result<Decision> decide(const NodeRequest& body, const SecretBytes& invite,
+                            const Request& request, const Proved& proved, WallTime now);
     Result<Answer> welcome(const Member& member, const NodeRequest& body, const Request& request,
                            WallTime now);
     Answer ask_to_wait(const Waiting& waiting, const Request& request);

@@ -24,6 +24,7 @@ using gateway::OpenSsl;
 EVP_MD* g_sha256 = nullptr;
 EVP_MAC* g_hmac = nullptr;
 EVP_KDF* g_hkdf = nullptr;
+EVP_CIPHER* g_chacha20_poly1305 = nullptr;
 
 // OpenSSL takes no bytes at a null address for "not given", even where none are meant.
 constexpr std::uint8_t nothing[1] = {0};
@@ -61,8 +62,10 @@ Status initialise() {
     if (g_hkdf != nullptr) return {};
     g_sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
     g_hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+    g_chacha20_poly1305 = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
     g_hkdf = EVP_KDF_fetch(nullptr, "HKDF", nullptr);
-    if (g_sha256 == nullptr || g_hmac == nullptr || g_hkdf == nullptr)
+    if (g_sha256 == nullptr || g_hmac == nullptr || g_chacha20_poly1305 == nullptr ||
+        g_hkdf == nullptr)
         return fail_openssl(ErrorCode::Internal, "cannot start the cryptographic library");
     return {};
 }
@@ -162,6 +165,37 @@ bool verify_p256(const PointP256& signer, ByteView message, const Signature& sig
     OPENSSL_free(der);
     gateway::forget_openssl_errors();
     return valid;
+}
+
+Bytes seal(const Secret<32>& key, const Nonce& nonce, ByteView plain) {
+    OpenSsl<EVP_CIPHER_CTX> context(EVP_CIPHER_CTX_new());
+    Bytes sealed(plain.size() + tag_size);
+    int size = 0, rest = 0;
+    MUST(context && EVP_EncryptInit_ex2(context.get(), g_chacha20_poly1305, key.view().data(),
+                                        nonce.data(), nullptr) == 1);
+    MUST(EVP_EncryptUpdate(context.get(), sealed.data(), &size, data_of(plain),
+                           static_cast<int>(plain.size())) == 1);
+    MUST(EVP_EncryptFinal_ex(context.get(), sealed.data() + size, &rest) == 1);
+    MUST(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, int{tag_size},
+                             sealed.data() + plain.size()) == 1);
+    return sealed;
+}
+
+Result<SecretBytes> open(const Secret<32>& key, const Nonce& nonce, ByteView sealed) {
+    if (sealed.size() < tag_size) return fail(ErrorCode::Untrusted, "sealed bytes without a tag");
+    const ByteView text = sealed.first(sealed.size() - tag_size), tag = sealed.last(tag_size);
+    OpenSsl<EVP_CIPHER_CTX> context(EVP_CIPHER_CTX_new());
+    // One byte more: OpenSSL takes no output at a null address, even where there is none.
+    SecretBytes padded(text.size() + 1);
+    int size = 0, rest = 0;
+    MUST(context && EVP_DecryptInit_ex2(context.get(), g_chacha20_poly1305, key.view().data(),
+                                        nonce.data(), nullptr) == 1);
+    MUST(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, int{tag_size}, lend(tag)) == 1);
+    if (EVP_DecryptUpdate(context.get(), padded.writable().data(), &size, data_of(text),
+                          static_cast<int>(text.size())) != 1 ||
+        EVP_DecryptFinal_ex(context.get(), padded.writable().data() + size, &rest) != 1)
+        return fail_openssl(ErrorCode::Untrusted, "sealed under another key, or altered");
+    return SecretBytes(padded.view().first(text.size()));
 }
 
 }  // namespace fortros::crypto

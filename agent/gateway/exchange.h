@@ -20,7 +20,7 @@ struct Request {
     std::string method;
     std::string target;
     Headers headers{};    // names in lower case
-    SecretBytes body{};   // may hold an invite
+    SecretBytes body{};
     Exporter exporter{};  // of the TLS connection that it came over
     Endpoint from{};
 

@@ -19,6 +19,7 @@ namespace fortros::gateway {
 struct OpenSslFree {
     void operator()(BIO* object) const { BIO_free_all(object); }
     void operator()(ECDSA_SIG* object) const { ECDSA_SIG_free(object); }
+    void operator()(EVP_CIPHER_CTX* object) const { EVP_CIPHER_CTX_free(object); }
     void operator()(EVP_KDF_CTX* object) const { EVP_KDF_CTX_free(object); }
     void operator()(EVP_MAC_CTX* object) const { EVP_MAC_CTX_free(object); }
     void operator()(EVP_MD_CTX* object) const { EVP_MD_CTX_free(object); }

@@ -36,6 +36,7 @@ private:
 };
 
 constexpr psa_key_type_t x25519_pair = PSA_KEY_TYPE_ECC_KEY_PAIR(PSA_ECC_FAMILY_MONTGOMERY);
+constexpr psa_algorithm_t chacha20_poly1305 = PSA_ALG_CHACHA20_POLY1305;
 constexpr psa_key_type_t p256_public = PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1);
 
 std::unexpected<Error> fail_psa(ErrorCode code, const char* what, psa_status_t status) {
@@ -143,6 +144,33 @@ bool verify_p256(const PointP256& signer, ByteView message, const Signature& sig
                PSA_SUCCESS &&
            psa_verify_message(key.id(), algorithm, message.data(), message.size(), signature.data(),
                               signature.size()) == PSA_SUCCESS;
+}
+
+Bytes seal(const Secret<32>& key, const Nonce& nonce, ByteView plain) {
+    PsaKey imported;
+    MUST(imported.import(PSA_KEY_TYPE_CHACHA20, PSA_KEY_USAGE_ENCRYPT, chacha20_poly1305,
+                         key.view()));
+    Bytes sealed(plain.size() + tag_size);
+    std::size_t size = 0;
+    MUST(psa_aead_encrypt(imported.id(), chacha20_poly1305, nonce.data(), nonce.size(), nullptr, 0,
+                          plain.data(), plain.size(), sealed.data(), sealed.size(), &size));
+    ASSERT(size == sealed.size());
+    return sealed;
+}
+
+Result<SecretBytes> open(const Secret<32>& key, const Nonce& nonce, ByteView sealed) {
+    if (sealed.size() < tag_size) return fail(ErrorCode::Untrusted, "sealed bytes without a tag");
+    PsaKey imported;
+    MUST(imported.import(PSA_KEY_TYPE_CHACHA20, PSA_KEY_USAGE_DECRYPT, chacha20_poly1305,
+                         key.view()));
+    SecretBytes plain(sealed.size() - tag_size);
+    std::size_t size = 0;
+    auto status = psa_aead_decrypt(imported.id(), chacha20_poly1305, nonce.data(), nonce.size(),
+                                   nullptr, 0, sealed.data(), sealed.size(),
+                                   plain.writable().data(), plain.size(), &size);
+    if (status != PSA_SUCCESS || size != plain.size())
+        return fail_psa(ErrorCode::Untrusted, "sealed under another key, or altered", status);
+    return plain;
 }
 
 }  // namespace fortros::crypto

@@ -59,13 +59,13 @@ void Boot::on(KeyStored event) {
 
 void Boot::send_request() {
     NodeRequest body;
-    if (!is_enrolled()) body.invite = SecretBytes(m_in.invite.view());
     body.hostname = m_in.settings.hostname;
     body.boot_id = m_in.boot_id;
     body.agent = m_in.agent;
     body.has_session = m_said_session = has_session_with(m_conversation->gateway.wireguard_key);
+    const ByteView invite = is_enrolled() ? ByteView{} : m_in.invite.view();
     auto pending = make_request(*m_in.key, *m_public_key, m_conversation->gateway,
-                                m_in.settings.gateway_name, body);
+                                m_in.settings.gateway_name, std::move(body), invite, m_random);
     if (!pending) return conversation_failed(std::move(pending).error());
     m_conversation->pending = std::move(*pending);
     // The answer has its own time: storing a key in a slow flash must not eat it up.

@@ -6,6 +6,7 @@
 
 #include "base/encoding.h"
 #include "base/text.h"
+#include "core/sealed_invite.h"
 
 namespace fortros::fakes {
 
@@ -135,7 +136,8 @@ static std::pair<int, std::string> refusal(RefusalCode code,
 }
 
 std::pair<int, std::string> FakeOrg::decide(std::string_view target, const PublicKey& node,
-                                            std::string_view body, WallTime now) {
+                                            const ProofKey& key, std::string_view body,
+                                            WallTime now) {
     if (forgive_after != 0 && requests > forgive_after) refuse_all.reset();
     if (refuse_all == RefusalCode::ApprovalPending)
         return refusal(*refuse_all, shown_address.value_or(overlay_address(prefix, node)));
@@ -150,7 +152,9 @@ std::pair<int, std::string> FakeOrg::decide(std::string_view target, const Publi
             return refusal(RefusalCode::AddressTaken);
         }
         if (known == nodes.end()) {
-            const auto invite = invites.find(message->invite.text());
+            const auto opened = open_invite(key, message->sealed_invite);
+            if (!opened) return refusal(RefusalCode::BadRequest);
+            const auto invite = invites.find(opened->text());
             if (invite == invites.end() || invite->second.uses_left == 0)
                 return refusal(RefusalCode::InviteInvalid);
             --invite->second.uses_left;
@@ -190,7 +194,7 @@ HttpAnswer FakeOrg::answer(std::string_view text, const Exporter& exporter, Wall
         std::tie(answer.status, answer.body) = refusal(RefusalCode::ProofInvalid);
         return answer;
     }
-    std::tie(answer.status, answer.body) = decide(request.target, node, request.body, now);
+    std::tie(answer.status, answer.body) = decide(request.target, node, *key, request.body, now);
     if (retry_after != 0) answer.headers.emplace_back("retry-after", std::to_string(retry_after));
     if (!forget_proof) prove(answer, retry_after, *key, proof);
     return answer;

@@ -95,7 +95,7 @@ struct FakeOrg {
 
 private:
     std::pair<int, std::string> decide(std::string_view target, const PublicKey& node,
-                                       std::string_view body, WallTime now);
+                                       const ProofKey& key, std::string_view body, WallTime now);
     std::string membership(const PublicKey& node, WallTime now) const;
 };
 

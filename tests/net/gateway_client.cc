@@ -29,6 +29,7 @@
 #include "gateway/certificate.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/random.h"
 
 using namespace fortros;
 using gateway::Certificates;
@@ -108,15 +109,15 @@ public:
             return json;
         }
         if (!m_connection) TRY(connect());
-        NodeRequest body{
-            .hostname = "client-" + std::string(word(1)),
-            .boot_id = std::string(32, word(2).starts_with("boot=") ? word(2).back() : 'b'),
-            .agent = "gateway-client",
-            .clock_stepped_back = word(2) == "stepped-back",
-            .has_session = word(2) == "has-session"};
-        if (verb == "enroll") body.invite = SecretBytes(word(2));
-        auto pending =
-            TRY(make_request(node.key, node.public_key, m_connection->gateway, m_name, body));
+        NodeRequest body{.hostname = "client-" + std::string(word(1)),
+                         .boot_id = std::string(32, word(2).starts_with("boot=") ? word(2).back() : 'b'),
+                         .agent = "gateway-client",
+                         .clock_stepped_back = word(2) == "stepped-back",
+                         .has_session = word(2) == "has-session"};
+        KernelRandom random;
+        const std::string invite(verb == "enroll" ? word(2) : "");
+        auto pending = TRY(make_request(node.key, node.public_key, m_connection->gateway, m_name,
+                                        std::move(body), as_bytes(invite), random));
         if (verb == "post") {
             const auto at = line.find(word(2)) + word(2).size();
             replace(pending, node, std::string(word(2)), std::string(trim(line.substr(at))));

@@ -73,6 +73,51 @@ def overlay_vectors() -> dict:
     }
 
 
+# --- ChaCha20-Poly1305 (RFC 8439), to seal samples only ---
+
+def rotate(word: int, bits: int) -> int:
+    return (word << bits | word >> (32 - bits)) & 0xFFFFFFFF
+
+
+def chacha20_block(key: bytes, counter: int, nonce: bytes) -> bytes:
+    """Section 2.3."""
+    words = [int.from_bytes(part[at:at + 4], "little")
+             for part in (b"expand 32-byte k", key, counter.to_bytes(4, "little"), nonce)
+             for at in range(0, len(part), 4)]
+    state = list(words)
+    columns = [(i, i + 4, i + 8, i + 12) for i in range(4)]
+    diagonals = [(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4) for i in range(4)]
+    for _ in range(10):
+        for a, b, c, d in columns + diagonals:
+            for x, y, z, bits in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+                state[x] = (state[x] + state[y]) & 0xFFFFFFFF
+                state[z] = rotate(state[z] ^ state[x], bits)
+    return b"".join(((a + b) & 0xFFFFFFFF).to_bytes(4, "little") for a, b in zip(state, words))
+
+
+def poly1305(key: bytes, message: bytes) -> bytes:
+    """Section 2.5."""
+    r = int.from_bytes(key[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
+    total = 0
+    for at in range(0, len(message), 16):
+        total = (total + int.from_bytes(message[at:at + 16] + b"\1", "little")) * r % (2**130 - 5)
+    return ((total + int.from_bytes(key[16:], "little")) % 2**128).to_bytes(16, "little")
+
+
+def chacha20_poly1305(key: bytes, nonce: bytes, plain: bytes) -> bytes:
+    """Section 2.8, without associated data."""
+    stream = b"".join(chacha20_block(key, 1 + i, nonce) for i in range(len(plain) // 64 + 1))
+    sealed = bytes(a ^ b for a, b in zip(plain, stream))
+    lengths = (0).to_bytes(8, "little") + len(sealed).to_bytes(8, "little")
+    padded = sealed + bytes(-len(sealed) % 16)
+    return sealed + poly1305(chacha20_block(key, 0, nonce)[:32], padded + lengths)
+
+
+def hkdf(salt: bytes, secret: bytes, info: bytes) -> bytes:
+    """RFC 5869 with one block of output."""
+    return hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\1", "sha256")
+
+
 def proof_vector(i: int) -> dict:
     node, gateway = sample(f"node {i}"), sample(f"gateway {i}")
     exporter = sample(f"exporter {i}")
@@ -82,10 +127,10 @@ def proof_vector(i: int) -> dict:
     node_public, gateway_public = public_of(node), public_of(gateway)
     shared = x25519(node, gateway_public)
     assert shared == x25519(gateway, node_public)
-    # HKDF (RFC 5869) with one block of output.
-    extracted = hmac.digest(exporter, shared, "sha256")
-    info = b"fortros/proof/v1" + node_public + gateway_public
-    key = hmac.digest(extracted, info + b"\1", "sha256")
+    key = hkdf(exporter, shared, b"fortros/proof/v1" + node_public + gateway_public)
+    invite = [b"fortros-invite-v1-AAAA", b"an-invite-of-16.", b"i" * 256][i % 3]
+    nonce = sample(f"nonce {i}")[:12]
+    sealed = nonce + chacha20_poly1305(hkdf(b"", key, b"fortros/invite/v1"), nonce, invite)
     request = hmac.digest(
         key,
         b"fortros/request/v1" + method.encode() + b"\0" + target.encode() + b"\0" + node_public
@@ -100,7 +145,7 @@ def proof_vector(i: int) -> dict:
         "exporter": b64(exporter), "method": method, "target": target, "body": b64(body),
         "proof_key": b64(key), "request_proof": b64(request),
         "status": status, "retry_after": retry_after, "answer_body": b64(answer),
-        "answer_proof": b64(answered),
+        "answer_proof": b64(answered), "invite": b64(invite), "sealed_invite": b64(sealed),
     }
 
 
@@ -232,7 +277,7 @@ def main() -> int:
     files = {
         "overlay_address.json": overlay_vectors(),
         "proof.json": {
-            "about": "agent/core/proof.h; private keys are samples, not clamped",
+            "about": "agent/core/proof.h and sealed_invite.h; private keys are samples, not clamped",
             "vectors": [proof_vector(i) for i in range(6)],
         },
         "bootstrap_set.json": {

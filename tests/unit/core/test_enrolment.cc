@@ -35,8 +35,8 @@ struct Conversation {
         gateway.wireguard_key = org.gateway_public;
         gateway.exporter = exporter.duplicate();
         pending = *make_request(node, node_public, gateway, org.gateway_name,
-                                {.invite = SecretBytes(std::string_view("invite-of-the-test")),
-                                 .boot_id = std::string(32, 'a')});
+                                {.boot_id = std::string(32, 'a')}, as_bytes("invite-of-the-test"),
+                                random);
         return org.answer(serialize(pending->request).text(), exporter, now);
     }
     Result<Verdict> judge(const HttpAnswer& answer) {

@@ -6,6 +6,7 @@
 
 #include "base/encoding.h"
 #include "base/text.h"
+#include "core/sealed_invite.h"
 
 namespace fortros::gateway {
 
@@ -69,13 +70,14 @@ static NodeRequest request_body(const std::string& boot_id, bool clock_stepped_b
 
 Request FakeNode::enroll(const PublicKey& gateway, std::string_view invite) {
     auto body = request_body(boot_id, false);
-    body.invite = SecretBytes(invite);
-    return ask(gateway, enroll_target, to_json_text(body).text());
+    SeededRandom random(1);
+    body.sealed_invite = seal_invite(*proof_key_of_node(key, public_key, gateway, exporter),
+                                     as_bytes(invite), random);
+    return ask(gateway, enroll_target, to_json_text(body));
 }
 
 Request FakeNode::join(const PublicKey& gateway, bool clock_stepped_back) {
-    return ask(gateway, join_target,
-               to_json_text(request_body(boot_id, clock_stepped_back)).text());
+    return ask(gateway, join_target, to_json_text(request_body(boot_id, clock_stepped_back)));
 }
 
 bool FakeNode::is_proved(const Answer& answer) const {

@@ -418,8 +418,13 @@ TEST_CASE("admission: what can't be read is a proved 400") {
     ask(join_target, R"({"version":1})");
     ask(join_target, "{\"version\":1," + boot + R"(,"hostname":"-bad-"})");
     ask(join_target, std::string(1000, '['));
-    ask(join_target, "{\"version\":1," + boot + R"(,"invite":"AAAAAAAAAAAAAAAAAAAA"})");
+    ask(join_target, "{\"version\":1," + boot + R"(,"sealed_invite":"AAAAAAAAAAAAAAAAAAAA"})");
     ask(enroll_target, "{\"version\":1," + boot + "}");
+    // In the clear, or sealed for nobody: whoever sends it so has shown it to others.
+    ask(enroll_target, "{\"version\":1," + boot + R"(,"invite":")" + invite + "\"}");
+    ask(enroll_target, "{\"version\":1," + boot + R"(,"sealed_invite":"AAAA"})");
+    ask(enroll_target,
+        "{\"version\":1," + boot + R"(,"sealed_invite":")" + to_base64(Bytes(60)) + "\"}");
 }
 
 // A gateway in another version could not be told from one that is not there.
