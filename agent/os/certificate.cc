@@ -102,7 +102,8 @@ static void read_usage(const mbedtls_x509_crt& leaf, LeafFacts& facts) {
 
 LeafFacts facts_of(const mbedtls_x509_crt& leaf) {
     LeafFacts facts;
-    facts.is_ca = mbedtls_x509_crt_get_ca_istrue(&leaf) != 0;
+    // Negative without basicConstraints: an end entity (RFC 5280 section 4.2.1.9).
+    facts.is_ca = mbedtls_x509_crt_get_ca_istrue(&leaf) == 1;
     facts.newest_not_before = wall_time_of(leaf.valid_from);
     facts.earliest_not_after = wall_time_of(leaf.valid_to);
     read_usage(leaf, facts);

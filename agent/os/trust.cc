@@ -56,7 +56,8 @@ static Status check_anchor(const mbedtls_x509_crt& anchor, const std::string& wh
         return fail(ErrorCode::InvalidData,
                     where + " ('" + text_of(anchor.subject) + "') " + std::string(why));
     };
-    if (!mbedtls_x509_crt_get_ca_istrue(&anchor)) return bad("is not a CA certificate");
+    // Negative without basicConstraints.
+    if (mbedtls_x509_crt_get_ca_istrue(&anchor) != 1) return bad("is not a CA certificate");
     if (mbedtls_x509_crt_check_key_usage(&anchor, MBEDTLS_X509_KU_KEY_CERT_SIGN) != 0)
         return bad("may not sign certificates (key usage)");
     if (auto curve = curve_of(anchor);

@@ -70,8 +70,9 @@ static Bytes names_of(const CertificateSpec& spec) {
 
 static void add_extensions(X509* certificate, const CertificateSpec& spec) {
     const Bytes is_ca{0x01, 0x01, 0xff};
-    extend(certificate, NID_basic_constraints, spec.is_ca,
-           der(sequence, spec.is_ca ? is_ca : Bytes{}));
+    if (spec.has_basic_constraints)
+        extend(certificate, NID_basic_constraints, spec.is_ca,
+               der(sequence, spec.is_ca ? is_ca : Bytes{}));
     if (spec.key_usage != 0) {
         const auto unused_bits = static_cast<std::uint8_t>(std::countr_zero(spec.key_usage));
         extend(certificate, NID_key_usage, true,

@@ -34,6 +34,7 @@ inline constexpr WallTime test_now{1'800'000'000s};
 struct CertificateSpec {
     std::string subject = "CN=leaf";  // a common name and nothing else
     bool is_ca = false;
+    bool has_basic_constraints = true;
     unsigned key_usage = 0;  // MBEDTLS_X509_KU_*, 0: no such extension
     std::vector<std::string_view> extended_usage{};
     std::vector<std::string> dns_names{};

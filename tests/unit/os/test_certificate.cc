@@ -5,6 +5,8 @@
 
 #include <ctime>
 
+#include "unit/os/certificates.h"
+
 using namespace fortros;
 
 // mbedTLS would take a certificate that has run out for one that has not.
@@ -21,4 +23,22 @@ TEST_CASE("certificate: mbedTLS is told the time as the C library tells it") {
         CHECK(told.tm_min == right.tm_min);
         CHECK(told.tm_sec == right.tm_sec);
     }
+}
+
+// A gateway would be told that it is a CA, or a CA pass for a gateway.
+TEST_CASE("certificate: whether it is a CA is said by basicConstraints alone") {
+    TestAuthority authority;
+    TestKey key;
+    const auto is_ca = [&](const CertificateSpec& spec) {
+        const Bytes der = authority.issue(spec, key);
+        mbedtls_x509_crt certificate;
+        mbedtls_x509_crt_init(&certificate);
+        REQUIRE(mbedtls_x509_crt_parse_der(&certificate, der.data(), der.size()) == 0);
+        const bool told = facts_of(certificate).is_ca;
+        mbedtls_x509_crt_free(&certificate);
+        return told;
+    };
+    CHECK(is_ca({.is_ca = true}));
+    CHECK(!is_ca({.is_ca = false}));
+    CHECK(!is_ca({.has_basic_constraints = false}));
 }

@@ -123,6 +123,8 @@ TEST_CASE("trust: what is no CA certificate can't be pinned") {
     auto leaf =
         authority.issue({.subject = "CN=gateway", .extended_usage = {server_auth_oid}}, key);
     CHECK(refused(to_pem(leaf), "('CN=gateway') is not a CA certificate"));
+    TestAuthority silent("CN=silent", {.has_basic_constraints = false});
+    CHECK(refused(to_pem(silent.certificate), "('CN=silent') is not a CA certificate"));
     CHECK(refused(to_pem(authority.certificate) + to_pem(leaf), "certificate 2"));
     TestAuthority mute("CN=mute", {.key_usage = MBEDTLS_X509_KU_CRL_SIGN});
     CHECK(refused(to_pem(mute.certificate), "may not sign certificates"));
