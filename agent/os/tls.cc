@@ -27,11 +27,24 @@ static constexpr std::size_t handshake_bytes_limit = std::size_t{64} * 1024;
 static constexpr std::size_t connection_bytes_limit =
     handshake_bytes_limit + 2 * (http_head_limit + http_answer_limit);
 
-// Only what certs/ issues for gateways, and what a TLS 1.3 stack of any make can speak. The first
-// group is the one that a key share is sent for.
-static constexpr int cipher_suites[] = {MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-                                        MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
-                                        MBEDTLS_TLS1_3_AES_256_GCM_SHA384, 0};
+// What a TLS 1.3 stack of any make can speak, in order of preference. AES without the processor's
+// help is slow, and by its tables tells a neighbour on the machine what they are read for.
+static constexpr int suites_for_aes_hardware[] = {MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+                                                  MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+                                                  MBEDTLS_TLS1_3_AES_256_GCM_SHA384, 0};
+static constexpr int suites_for_no_aes_hardware[] = {MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+                                                     MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+                                                     MBEDTLS_TLS1_3_AES_256_GCM_SHA384, 0};
+
+static bool has_aes_hardware() {
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("pclmul") != 0;
+#else
+    return false;  // the library is built with nothing but AES-NI (the wrap's mbedtls_config.h)
+#endif
+}
+
+// Only what certs/ issues for gateways. The first group is the one that a key share is sent for.
 static constexpr std::uint16_t groups[] = {
     MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
     MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
@@ -136,6 +149,7 @@ private:
     std::optional<std::uint8_t> m_first_byte;
     int m_system_error = 0;
     bool m_flooded = false;
+    bool m_ended = false;  // the peer sends no more
 
     SecretBytes m_request;
     std::size_t m_sent = 0;
@@ -226,6 +240,8 @@ void TlsConnection::Machine::read() {
         std::uint8_t buffer[4096];
         const int result = mbedtls_ssl_read(&m_ssl, buffer, sizeof buffer);
         if (waits(result)) return;
+        // Records may be empty (RFC 8446 section 5.4); the library tells them like an end.
+        if (result == 0 && !m_ended && !m_flooded && m_system_error == 0) continue;
         if (result <= 0) return fail(stream_error(result));
         if (m_phase == Phase::Authenticated)
             return fail(untrusted("the gateway answered before it was asked"));
@@ -280,7 +296,10 @@ int TlsConnection::Machine::receive_bytes(void* machine, unsigned char* bytes, s
         return MBEDTLS_ERR_SSL_CONN_EOF;
     }
     const ssize_t count = ::recv(self.m_socket.get(), bytes, size, 0);
-    if (count == 0) return MBEDTLS_ERR_SSL_CONN_EOF;
+    if (count == 0) {
+        self.m_ended = true;
+        return MBEDTLS_ERR_SSL_CONN_EOF;
+    }
     if (count < 0) {
         if (errno == EAGAIN || errno == EINTR) return MBEDTLS_ERR_SSL_WANT_READ;
         self.m_system_error = errno;
@@ -388,7 +407,8 @@ Result<std::unique_ptr<TlsConnector>> TlsConnector::create(Loop& loop,
     mbedtls_ssl_conf_authmode(ssl, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_ca_chain(ssl, anchors.chain(), nullptr);
     mbedtls_ssl_conf_cert_profile(ssl, &certificate_profile);
-    mbedtls_ssl_conf_ciphersuites(ssl, cipher_suites);
+    mbedtls_ssl_conf_ciphersuites(
+        ssl, has_aes_hardware() ? suites_for_aes_hardware : suites_for_no_aes_hardware);
     mbedtls_ssl_conf_groups(ssl, groups);
     mbedtls_ssl_conf_sig_algs(ssl, signature_algorithms);
     mbedtls_ssl_conf_rng(ssl, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
