@@ -131,9 +131,9 @@ class World:
         return self.router.start("openssl", "s_server", "-accept", f"{address}:443", "-www", "-cert", site.certificate,
                                  "-key", site.key, ready="ACCEPT")
 
-    def settings(self, *lines, network=STATIC, gateways=()):
+    def settings(self, *lines, network=STATIC, gateways=(), ca=None):
         folder = self.net.folder
-        text = "\n".join(["[Organisation]", f"GatewayName={NAME}", f"CA={honest_org().ca}",
+        text = "\n".join(["[Organisation]", f"GatewayName={NAME}", f"CA={ca or honest_org().ca}",
                           f"Gateways={' '.join(gateways)}", f"Invite={folder}/invite", "[Node]", f"KeyStore=file:{folder}/key",
                           f"StateStore=file:{folder}/state", "[Network]", "LinkTimeout=20s", *network, *lines])
         return self.net.file("preboot.conf", text + "\n")

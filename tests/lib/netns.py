@@ -91,7 +91,9 @@ class Namespace:
     def __init__(self, net, name):
         self.net = net
         self.name = name
-        self.path = f"fortros-{os.getpid()}-{net.number}-{name}"
+        # Unique beyond this process: its number is small and comes again, and a world that is shared by the
+        # tests of a file ends with their process, which leaves the name behind.
+        self.path = f"fortros-{net.folder.name}-{name}"
         self.processes = []
         run("ip", "netns", "add", self.path)
         self.run("ip", "link", "set", "lo", "up")

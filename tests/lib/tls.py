@@ -26,9 +26,9 @@ def endpoint(sock):
 class Peer:
     """Accepts connections, each in a thread that runs `talk(connection)`; ends with its block."""
 
-    def __init__(self, talk, host=HOST):
+    def __init__(self, talk, host=HOST, listening=None):
         self._talk = talk
-        self._listener = listener(host)
+        self._listener = listening or listener(host)
         self.endpoint = endpoint(self._listener)
         self._connections = []
         self._threads = []
@@ -106,17 +106,18 @@ def http(status, body, *headers, length=None):
 
 class Wire(Peer):
     """Between a node and a server: `forward(data, total)` gets what the server sends and how much it
-    has sent before, and gives what the node is to get: a list of pieces. None cuts the wire."""
+    has sent before over this connection, and gives what the node is to get: a list of pieces. None cuts the wire."""
 
-    def __init__(self, to, forward):
-        super().__init__(self._join)
+    def __init__(self, to, forward, *, listening=None, connect=socket.create_connection):
+        super().__init__(self._join, listening=listening)
         self._to = to
+        self._connect = connect
         self._forward = forward
         self.total = 0
 
     def _join(self, near):
         host, _, port = self._to.rpartition(":")
-        far = socket.create_connection((host.strip("[]"), int(port)))
+        far = self._connect((host.strip("[]"), int(port)))
         self._connections.append(far)
 
         def upstream():
@@ -129,11 +130,14 @@ class Wire(Peer):
         thread.start()
         self._threads.append(thread)
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sent = 0
         while data := far.recv(65536):
-            pieces = self._forward(data, self.total)
+            pieces = self._forward(data, sent)
+            sent += len(data)
             self.total += len(data)
             for piece in pieces:
                 if piece is None:
                     near.shutdown(socket.SHUT_RDWR)
                     return
                 near.sendall(piece)
+        near.shutdown(socket.SHUT_RDWR)  # close() alone would wait for upstream()
