@@ -124,6 +124,7 @@ class Wire(Peer):
             with contextlib.suppress(OSError):
                 while data := near.recv(65536):
                     far.sendall(data)
+            with contextlib.suppress(OSError):  # also when the near end was reset
                 far.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=upstream, daemon=True)
