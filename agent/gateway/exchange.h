@@ -19,7 +19,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 struct Request {
     std::string method;
     std::string target;
-    Headers headers{};    // names in lower case
+    Headers headers{};  // names in lower case
     SecretBytes body{};
     Exporter exporter{};  // of the TLS connection that it came over
     Endpoint from{};

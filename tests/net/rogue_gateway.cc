@@ -55,7 +55,8 @@ namespace {
 
 constexpr std::uint64_t some_serial = 7;
 
-ServerRecords* g_records = nullptr;  // of the connection that is served: the key log knows no other way
+ServerRecords* g_records =
+    nullptr;  // of the connection that is served: the key log knows no other way
 
 void note_secret(const SSL*, const char* line) {
     const auto words = words_of(line);
