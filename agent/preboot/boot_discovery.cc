@@ -111,6 +111,7 @@ void Boot::start_round() {
     m_links_changed = false;
     m_attempts.clear();
     m_conversation.reset();
+    if (m_rounds > 1) fast_start_elsewhere();
     m_discovery.emplace(make_discovery_plan(m_in.settings, m_in.state, m_sources, m_links),
                         m_next_id);
     perform(m_discovery->start(m_now.instant));

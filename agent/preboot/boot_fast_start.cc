@@ -64,7 +64,8 @@ void Boot::apply_fast_start() {
     emit(ApplyOverlay{.plan = std::move(plan), .key = m_in.key->duplicate(), .remembered = true});
 }
 
-// The first link's family may lead nowhere: when another comes, and nobody has answered, it is tried.
+// The first link's family may lead nowhere. As long as nobody has answered, the families take turns:
+// with each round, and when a link comes or changes.
 void Boot::fast_start_elsewhere() {
     if (!m_fast_start || !m_fast_start->applied || !m_fast_start->answered.empty()) return;
     for (const auto& link : m_links)

@@ -8,8 +8,6 @@ static constexpr unsigned steps_limit = 1'000'000;  // a boot that takes more is
 // A packet that nobody has answered is sent again, the pause doubling, as TCP and resolvers do.
 static constexpr Duration first_retransmission = 1s;
 static constexpr Duration last_retransmission = 16s;
-// What a store, the kernel or a file takes; the node does nothing else in the meantime.
-static constexpr Duration local_cost = 1ms;
 
 BootWorld::BootWorld(std::uint64_t seed, FakeSigner signer)
     : random(seed), org(random, std::move(signer)), verifier({org.signer.signer()}) {
@@ -67,6 +65,8 @@ ExitStatus BootWorld::boot() {
     taken_down = false;
     m_queue.clear(), m_at_once.clear();
     m_connections.clear(), m_lookups.clear();
+    tunnels = {}, org.sessions.clear();
+    m_watches.clear(), m_renewals.clear();
     m_simple_link = m_simple_link || links.empty();
     if (m_simple_link) {
         links.clear();
@@ -258,6 +258,7 @@ HttpAnswer BootWorld::answer_of(Host host, const Connection& connection) {
             return org.refuse(request.contains(enroll_target) ? RefusalCode::InviteInvalid
                                                               : RefusalCode::UnknownNode,
                               0, request, exporter);
+        case Host::Revokes: return org.refuse(RefusalCode::Revoked, 0, request, exporter);
         case Host::Proxy: return {.status = 502, .headers = {}, .body = "<html>Bad Gateway</html>"};
         case Host::Thief: return org.forge(m_forgeries++, request, exporter, now.wall);
         default: return org.answer(request, exporter, now.wall);
@@ -300,49 +301,6 @@ void BootWorld::perform_network(BootAction& action) {
         drop(cancel->id);
     } else if (auto* close = std::get_if<Disconnect>(&action)) {
         drop(close->id);
-    }
-}
-
-// --- the node -------------------------------------------------------------------------------------
-
-static Status status_of(const std::optional<Error>& error) {
-    return error ? Status(std::unexpected(*error)) : Status();
-}
-
-void BootWorld::perform_local(BootAction& action) {
-    if (auto* save = std::get_if<SaveState>(&action)) {
-        order.emplace_back("save-state");
-        if (!state_store_error) stored_state = save->state;
-        at_once(local_cost, StateSaved{status_of(state_store_error)});
-    } else if (auto* store = std::get_if<StoreKey>(&action)) {
-        order.emplace_back("store-key");
-        if (!key_store_error) stored_key = std::move(store->key);
-        at_once(local_cost, KeyStored{status_of(key_store_error)});
-    } else if (auto* clock = std::get_if<SetClock>(&action)) {
-        order.emplace_back("set-clock");
-        clock_set = clock->time;
-    } else if (auto* apply = std::get_if<ApplyOverlay>(&action)) {
-        order.emplace_back("apply-overlay");
-        applied = apply->plan;
-        if (apply->remembered) applied_from_memory = apply->plan;
-        renewed = apply->renew;
-        if (overlay_error)
-            return at_once(local_cost,
-                           OverlayApplied{std::unexpected(*overlay_error), apply->remembered});
-        std::vector<InterfaceHandOff> interfaces;
-        for (const auto& plan : applied->interfaces) interfaces.push_back({plan, 7});
-        at_once(local_cost, OverlayApplied{std::move(interfaces), apply->remembered});
-    } else if (auto* await = std::get_if<AwaitHandshake>(&action)) {
-        order.emplace_back("await-handshake");
-        if (gateway_answers_handshake)
-            after(handshake_takes, {},
-                  [peer = await->peer]() -> Event { return HandshakeAnswered{peer}; });
-    } else if (auto* write = std::get_if<WriteHandOff>(&action)) {
-        order.emplace_back("write-hand-off");
-        if (!handoff_error) handed_off = write->hand_off;
-        at_once(local_cost, HandOffWritten{status_of(handoff_error)});
-    } else if (std::get_if<TakeDownOverlay>(&action)) {
-        taken_down = true;
     }
 }
 

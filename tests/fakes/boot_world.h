@@ -13,9 +13,13 @@
 
 #include "fakes/network.h"
 #include "fakes/org.h"
+#include "fakes/tunnels.h"
 #include "preboot/boot.h"
 
 namespace fortros::fakes {
+
+// After this a handshake that nobody has answered is tried again, as the kernel does.
+inline constexpr Duration handshake_retry = 5s;
 
 struct BootWorld : FakeNetwork {
     explicit BootWorld(std::uint64_t seed = 1, FakeSigner signer = FakeSigner());
@@ -29,7 +33,7 @@ struct BootWorld : FakeNetwork {
     Duration link_delay = 100ms;
     std::string link_trouble = "eth0: no carrier";
     Duration round_trip = 10ms;
-    bool gateway_answers_handshake = true;
+    bool gateway_answers_handshake = true;  // where no `wireguards` are given
     Duration handshake_takes = 10ms;
 
     // The node.
@@ -72,6 +76,7 @@ struct BootWorld : FakeNetwork {
     std::optional<OverlayPlan> applied;
     std::optional<OverlayPlan> applied_from_memory;
     std::optional<PublicKey> renewed;  // the peer whose session was begun anew
+    NodeTunnels tunnels;
     std::optional<HandOff> handed_off;
     std::optional<WallTime> clock_set;
     bool taken_down = false;
@@ -98,6 +103,10 @@ private:
     void perform(BootAction action);
     void perform_network(BootAction& action);
     void perform_local(BootAction& action);
+    void apply_overlay(ApplyOverlay& apply);
+    void initiate(const PublicKey& peer, unsigned watch);
+    Event end_handshake(const PublicKey& peer, unsigned watch, unsigned renewals);
+    bool is_answered_by(const PublicKey& peer) const;
     void bring_up_links();
     void ask(const Discovery::Lookup& lookup, Duration again);
     void knock(Discovery::Id id, Duration again);
@@ -116,6 +125,9 @@ private:
     std::deque<BootEvent> m_at_once;  // of calls that the node waits for: no time-out comes between
     std::map<Discovery::Id, Connection> m_connections;
     std::set<Discovery::Id> m_lookups;
+    PublicKey m_node{};                       // whose overlay is up
+    std::map<PublicKey, unsigned> m_watches;  // for handshakes: the newest of each peer
+    std::map<PublicKey, unsigned> m_renewals;
     bool m_simple_link = false;  // `links` is made of `link`
     unsigned m_forgeries = 0;
     std::optional<ExitStatus> m_finished;

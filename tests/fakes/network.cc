@@ -10,6 +10,7 @@ std::string_view name_of(Host host) {
         case Host::Busy: return "busy";
         case Host::Pending: return "pending";
         case Host::Refuses: return "refuses";
+        case Host::Revokes: return "revokes";
         case Host::NeverAnswers: return "never-answers";
         case Host::Breaks: return "breaks";
         case Host::Proxy: return "proxy";
@@ -33,15 +34,19 @@ FakeResolver::FakeResolver(std::initializer_list<IpAddress> addresses) {
     says = answer;
 }
 
-UplinkHandOff FakeLink::report_at(Instant moment) const {
-    UplinkHandOff told = report;
-    told.resolvers = is.at(moment).resolvers;
-    return told;
-}
-
 static Route route_of(const LinkPhase& phase, Family family) {
     if (!phase.up) return Route::None;
     return family == Family::IPv4 ? phase.v4 : phase.v6;
+}
+
+UplinkHandOff FakeLink::report_at(Instant moment) const {
+    const LinkPhase& phase = is.at(moment);
+    UplinkHandOff told = report;
+    told.resolvers = phase.resolvers;
+    std::erase_if(told.addresses, [&](const IpNetwork& network) {
+        return route_of(phase, network.address.family()) == Route::None;
+    });
+    return told;
 }
 
 const LinkPhase* FakeNetwork::way_out(Family family, Instant now) const {
@@ -59,6 +64,15 @@ std::optional<Host> FakeNetwork::seen(const Endpoint& endpoint, Instant now) con
     if (route_of(*phase, family) == Route::Blackhole) return Host::Silent;
     const auto known = hosts.find(endpoint);
     return known == hosts.end() ? Host::Silent : known->second.is.at(now);
+}
+
+bool FakeNetwork::answers_handshake(const Endpoint& endpoint, const PublicKey& peer,
+                                    Instant now) const {
+    const Family family = endpoint.address.family();
+    const LinkPhase* phase = way_out(family, now);
+    if (phase == nullptr || phase->portal || route_of(*phase, family) != Route::Works) return false;
+    const auto known = wireguards.find(endpoint);
+    return known != wireguards.end() && known->second.key == peer && known->second.answers.at(now);
 }
 
 DnsAnswer FakeNetwork::heard(const IpAddress& resolver, unsigned ifindex, Instant now) const {

@@ -11,6 +11,7 @@
 
 #include "core/address.h"
 #include "core/handoff.h"
+#include "core/key.h"
 #include "fakes/timeline.h"
 
 namespace fortros::fakes {
@@ -22,6 +23,7 @@ enum class Host {
     Busy,          // 503, with its Retry-After
     Pending,       // 202: an administrator has to approve first
     Refuses,       // knows neither node nor invite, as after an old backup
+    Revokes,       // 403
     NeverAnswers,  // authenticates, takes the request and says nothing
     Breaks,        // authenticates, takes the request and closes
     Proxy,         // authenticates, and answers what no gateway has proved
@@ -75,22 +77,31 @@ struct LinkPhase {
 };
 
 struct FakeLink {
-    UplinkHandOff report{};  // but for the resolvers, which change
+    UplinkHandOff report{};  // but for the resolvers, which change, and addresses without a route
     Timeline<LinkPhase> is;
 
     UplinkHandOff report_at(Instant moment) const;
 };
 
+// Whose WireGuard listens at an endpoint, and when it answers handshakes.
+struct FakeWireGuard {
+    PublicKey key;
+    Timeline<bool> answers = true;
+};
+
 struct FakeNetwork {
     std::vector<FakeLink> links;  // packets leave by the first one that is up and has a route
-    std::map<IpAddress, FakeResolver> resolvers;  // absent: silent
-    std::map<Endpoint, FakeHost> hosts;           // absent: silent
+    std::map<IpAddress, FakeResolver> resolvers;   // absent: silent
+    std::map<Endpoint, FakeHost> hosts;            // absent: silent
+    std::map<Endpoint, FakeWireGuard> wireguards;  // absent: silent
     Endpoint portal = *Endpoint::parse("192.0.2.254:443");
 
     // Absent: no link has a route for the family.
     const LinkPhase* way_out(Family family, Instant now) const;
     // Whom the node meets there. Absent: there is no route, which the kernel says at once.
     std::optional<Host> seen(const Endpoint& endpoint, Instant now) const;
+    // Whether a handshake with this peer succeeds there.
+    bool answers_handshake(const Endpoint& endpoint, const PublicKey& peer, Instant now) const;
     // `ifindex` not 0: a resolver of this link, asked by it.
     DnsAnswer heard(const IpAddress& resolver, unsigned ifindex, Instant now) const;
 };

@@ -165,6 +165,11 @@ std::pair<int, std::string> FakeOrg::decide(std::string_view target, const Publi
         if (known == nodes.end()) return refusal(RefusalCode::UnknownNode);
         ++joins;
     }
+    // So that a node that has rebooted is not kept waiting by what the kernel remembers of it.
+    if (!message->has_session)
+        sessions.erase(node);
+    else if (!sessions.contains(node))
+        ++false_sessions;
     return {200, membership(node, now)};
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,7 @@ struct FakeOrg {
     std::map<PublicKey, bool> nodes;  // revoked?
     std::uint64_t document_serial = 1;
     std::optional<SourceSet> document_sources{};
+    std::set<PublicKey> sessions;     // nodes with which the gateway's WireGuard has one
     Endpoint wireguard = *Endpoint::parse("203.0.113.5:51820");
 
     // How the gateway answers instead of as it should.
@@ -92,6 +94,7 @@ struct FakeOrg {
     unsigned requests = 0;
     unsigned enrolments = 0;
     unsigned joins = 0;
+    unsigned false_sessions = 0;  // of which a node told that the gateway knows nothing of
 
 private:
     std::pair<int, std::string> decide(std::string_view target, const PublicKey& node,

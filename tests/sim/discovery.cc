@@ -4,8 +4,8 @@
 //   discovery-worlds --seed N      one world: what is in it, and everything that happens
 //
 // A line: seed, exit status, milliseconds of the whole boot, of the search from the first link to
-// the join ("-": none), of the search at most where a join was due ("-": it was not), and whether
-// the way was there from the start or came later.
+// the join ("-": none), of the search at most where a join was due ("-": it was not), whether the way
+// was there from the start or came later, and what became of the overlay from the remembered set.
 // Ends with 1 when something was not as it must be, which is told on standard error.
 #include <cinttypes>
 #include <cstdio>
@@ -18,6 +18,15 @@ namespace fortros::sim {
 
 static std::string milliseconds(std::optional<Duration> duration) {
     return duration ? std::to_string(duration->count() / 1000) : "-";
+}
+
+static const char* text_of(Outcome::Remembered remembered) {
+    switch (remembered) {
+        case Outcome::Remembered::No: break;
+        case Outcome::Remembered::Up: return "up";
+        case Outcome::Remembered::HandedOff: return "handed-off";
+    }
+    return "-";
 }
 
 static void report_problems(std::uint64_t seed, const Outcome& outcome) {
@@ -34,10 +43,10 @@ static int run_many(std::uint64_t first, std::uint64_t count) {
         std::optional<Duration> allowance;
         if (expected.due) allowance = *expected.due - *expected.first_link;
         const char* way = expected.due ? expected.from_the_start ? "start" : "later" : "-";
-        std::printf("%" PRIu64 " %s %s %s %s %s\n", seed,
+        std::printf("%" PRIu64 " %s %s %s %s %s %s\n", seed,
                     std::string(name_of(outcome.status)).c_str(),
                     milliseconds(outcome.took).c_str(), milliseconds(outcome.search).c_str(),
-                    milliseconds(allowance).c_str(), way);
+                    milliseconds(allowance).c_str(), way, text_of(outcome.remembered));
         report_problems(seed, outcome);
         good = good && outcome.problems.empty();
     }

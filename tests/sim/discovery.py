@@ -31,6 +31,9 @@ CHECKS = (
     "who asks for patience is not asked again before; who has refused ends no other's promise",
     "no more connections and look-ups at once than allowed",
     "the exit status says what was there",
+    "the overlay is up from the remembered set where that may be believed, and nowhere else; no stranger is a peer",
+    "with a peer that answers and no gateway the boot ends well; without a hand-off no overlay is left behind",
+    "no session goes on that the gateway has forgotten; a revocation takes the overlay down and deletes nothing",
 )
 
 
@@ -66,6 +69,8 @@ def summary(lines, problems, seconds):
         "joined": {way: len(found) for way, found in searches.items()},
         "search_ms": {way: percentiles(found) for way, found in searches.items()},
         "search_at_most_ms": percentiles(allowed),
+        "remembered": {"up": sum(line[6] != "-" for line in lines),
+                       "handed_off": sum(line[6] == "handed-off" for line in lines)},
         "problems": problems,
     }
 
@@ -89,6 +94,9 @@ def print_table(result):
     if result["search_at_most_ms"]:
         print(f"  {'allowed where it is there from the start':44} {'':13}"
               + "".join(shown(value) for value in result["search_at_most_ms"].values()))
+    remembered = result["remembered"]
+    print(f"\nthe overlay was up from the remembered set in {remembered['up']} worlds, "
+          f"and handed on by it alone in {remembered['handed_off']}")
     print("\nheld in every world" if not result["problems"] else "\nnot held in every world")
     for check in CHECKS:
         print(f"  {check}")

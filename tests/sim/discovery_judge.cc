@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <ranges>
 
+#include "sim/fast_start_judge.h"
+
 namespace fortros::sim {
 
 using namespace fakes;
@@ -12,17 +14,16 @@ namespace {
 // What storing, configuring and rounding may add.
 constexpr Duration local_slack = 50ms;
 
-bool is_joined(ExitStatus status) {
-    return status == ExitStatus::Joined || status == ExitStatus::NoHandshake;
-}
-
 class Judge {
 public:
     Judge(const RandomWorld& made, Outcome& outcome)
         : m_made(made),
           m_world(made.boot_world),
           m_outcome(outcome),
-          m_expected(outcome.expected) {}
+          m_expected(outcome.expected),
+          m_is_joined(
+              (outcome.status == ExitStatus::Joined || outcome.status == ExitStatus::NoHandshake) &&
+              !(m_world.handed_off && m_world.handed_off->remembered)) {}
 
     void judge() {
         check_who_was_asked();
@@ -34,6 +35,14 @@ public:
         else
             check_end();
         check_due();
+    }
+
+    Instant budget_end() const {
+        const auto pending =
+            std::ranges::find(m_world.told_to_wait, Host::Pending, &BootWorld::Told::host);
+        const Instant end = Instant{} + m_world.settings.total_timeout;
+        if (pending == m_world.told_to_wait.end()) return end;
+        return std::max(end, pending->at + m_world.settings.approval_timeout);
     }
 
 private:
@@ -76,10 +85,8 @@ private:
     }
 
     void check_join() {
-        const bool joined = is_joined(m_outcome.status);
-        hold(joined == m_world.handed_off.has_value() && joined == m_world.applied.has_value(),
-             "the overlay is configured without a join, or the other way round");
-        if (!joined || !m_world.handed_off) return;
+        if (!m_is_joined) return;
+        if (!m_world.handed_off) return hold(false, "joined and handed nothing off");
         const auto& request = m_world.requests.back();
         const HandOff& hand_off = *m_world.handed_off;
         hold(request.host != Host::Thief && m_world.org.enrolments + m_world.org.joins > 0,
@@ -88,7 +95,8 @@ private:
         hold(hand_off.gateway_key == m_world.org.gateway_public,
              "the hand-off has a key of no gateway");
         hold(m_expected.allowed.has(hand_off.source), "joined by a source that is not allowed");
-        hold(m_world.gateway_answers_handshake == (m_outcome.status == ExitStatus::Joined) ||
+        hold(m_world.tunnels.sessions.contains(m_world.org.gateway_public) ==
+                     (m_outcome.status == ExitStatus::Joined) ||
                  m_world.settings.handshake_timeout == Duration{} ||
                  Instant{} + m_outcome.took >= budget_end(),
              "the status says something else about the handshake");
@@ -101,19 +109,11 @@ private:
         hold(m_world.lookups.empty() && m_world.connected.empty(), "was not silent");
     }
 
-    Instant budget_end() const {
-        const auto pending =
-            std::ranges::find(m_world.told_to_wait, Host::Pending, &BootWorld::Told::host);
-        const Instant end = Instant{} + m_world.settings.total_timeout;
-        if (pending == m_world.told_to_wait.end()) return end;
-        return std::max(end, pending->at + m_world.settings.approval_timeout);
-    }
-
     void check_end() {
         const ExitStatus status = m_outcome.status;
         const Instant ended = Instant{} + m_outcome.took;
         hold(ended <= budget_end() + local_slack, "went on after its budget");
-        if (is_joined(status)) return;
+        if (m_is_joined) return;
         if (status == ExitStatus::NoLink) {
             hold(!m_expected.first_link, "says that there was no link");
             hold(m_outcome.took ==
@@ -126,6 +126,7 @@ private:
             return std::ranges::contains(m_world.told_to_wait, kind, &BootWorld::Told::host);
         };
         if (status == ExitStatus::Refused) return check_refused();
+        if (status == ExitStatus::Revoked || m_world.handed_off) return;  // fast_start_judge.cc
         hold(ended + local_slack >= budget_end(), "gave up before its budget had ended");
         switch (status) {
             case ExitStatus::NoGateway:
@@ -159,7 +160,7 @@ private:
         if (!m_expected.due) return;
         const std::string late =
             " (" + m_expected.path + ", due by " + to_text(*m_expected.due - Instant{}) + ")";
-        if (!is_joined(m_outcome.status)) return hold(false, "has not joined" + late);
+        if (!m_is_joined) return hold(false, "has not joined" + late);
         hold(!m_world.requests.empty() && m_world.requests.back().at <= *m_expected.due,
              "has joined too late" + late);
     }
@@ -168,6 +169,7 @@ private:
     const BootWorld& m_world;
     Outcome& m_outcome;
     const Expectation& m_expected;
+    const bool m_is_joined;  // by what a gateway has answered
 };
 
 }  // namespace
@@ -181,9 +183,18 @@ Outcome run_discovery_world(std::uint64_t seed, const FakeSigner& signer,
     if (made.past == Past::StateCorrupt && world.stored_state)
         outcome.problems.emplace_back("a damaged state was read");
     world.witness = std::move(witness);
+    const auto fast = expect_fast_start(made, outcome.expected);
+    const Before before(world);
     outcome.status = world.boot();
     outcome.took = world.took;
-    Judge(made, outcome).judge();
+    if (world.applied_from_memory) outcome.remembered = Outcome::Remembered::Up;
+    if (world.handed_off && world.handed_off->remembered)
+        outcome.remembered = Outcome::Remembered::HandedOff;
+    Judge judge(made, outcome);
+    judge.judge();
+    const Ended ended{outcome.status, outcome.took, judge.budget_end()};
+    std::ranges::move(judge_fast_start(made, outcome.expected, fast, before, ended),
+                      std::back_inserter(outcome.problems));
     return outcome;
 }
 

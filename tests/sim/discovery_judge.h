@@ -14,6 +14,8 @@ struct Outcome {
     ExitStatus status = ExitStatus::Internal;
     Duration took{};
     std::optional<Duration> search{};  // from the first link to the request that was answered
+    enum class Remembered { No, Up, HandedOff };
+    Remembered remembered = Remembered::No;  // what became of the overlay from the remembered set
     Expectation expected{};
     std::vector<std::string> problems{};  // none: all is as it must be
 };

@@ -254,6 +254,7 @@ void find_due(const BootWorld& world, Expectation& expected) {
             return ever(world, endpoint, [kind](Host host) { return host == kind; });
         });
     };
+    if (anybody(Host::Revokes)) return;  // whoever answers first decides
     const bool refused = anybody(Host::Refuses);
     Instant end = Instant{} + world.settings.total_timeout;
     if (anybody(Host::Pending)) end = std::min(end, begin + world.settings.approval_timeout);

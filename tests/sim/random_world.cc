@@ -1,9 +1,9 @@
 #include "sim/random_world.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "core/crypto.h"
+#include "sim/dice.h"
 
 namespace fortros::sim {
 
@@ -14,36 +14,22 @@ namespace {
 // Everything that changes within a world does so within this time, or within its budget.
 constexpr Duration changes_end = 15min;
 
-class Maker {
+class Maker : Dice {
 public:
     Maker(RandomWorld& made, std::uint64_t seed)
-        : m_made(made), m_world(made.boot_world), m_random(~seed) {}
+        : Dice(~seed), m_made(made), m_world(made.boot_world) {}
 
     void make() {
         m_made.past = some_past();
         make_settings();
         make_hosts();
+        make_members();
         make_resolvers();
         make_links();
         make_past();
     }
 
 private:
-    bool chance(unsigned percent) { return m_random.below(100) < percent; }
-    std::size_t below(std::size_t bound) { return static_cast<std::size_t>(m_random.below(bound)); }
-    template <typename T>
-    T one_of(std::initializer_list<T> choices) {
-        return *std::next(choices.begin(), static_cast<std::ptrdiff_t>(below(choices.size())));
-    }
-    template <typename T>
-    const T& one_of(const std::vector<T>& choices) {
-        return choices[below(choices.size())];
-    }
-    // Small ones as often as large ones.
-    Duration some_time(Duration longest) {
-        return Duration{static_cast<std::int64_t>(static_cast<double>(longest.count()) *
-                                                  m_random.unit() * m_random.unit())};
-    }
     Instant moment() { return Instant{} + some_time(m_world.settings.total_timeout); }
 
     SourceSet some_sources() {
@@ -56,11 +42,11 @@ private:
     }
 
     Past some_past() {
-        const std::uint64_t number = m_random.below(100);
-        if (number < 35) return Past::None;
-        if (number < 36) return Past::NoneNoInvite;
-        if (number < 41) return Past::Begun;
-        if (number < 46) return Past::BegunTwice;
+        const std::uint64_t number = random().below(100);
+        if (number < 25) return Past::None;
+        if (number < 26) return Past::NoneNoInvite;
+        if (number < 31) return Past::Begun;
+        if (number < 36) return Past::BegunTwice;
         if (number < 76) return Past::Enrolled;
         if (number < 84) return Past::EnrolledNoMemory;
         if (number < 88) return Past::StateMissing;
@@ -85,7 +71,7 @@ private:
         if (chance(25)) settings.sources_enrolled = SourceSet::only(Source::Cached);
         if (chance(10)) settings.sources_enrolled = some_sources();
         if (chance(10)) settings.handshake_timeout = Duration{};
-        m_world.gateway_answers_handshake = chance(95);
+        settings.fast_start = chance(85);
         m_world.clock_trusted = chance(90);
         m_world.round_trip = 1ms + some_time(300ms);
     }
@@ -141,12 +127,14 @@ private:
 
     void make_hosts() {
         m_world.hosts.clear();
+        const bool is_dead = chance(10);  // only WireGuard may answer
         for (std::size_t left = chance(5) ? 0 : 1 + below(3); left > 0; --left)
-            make_host(m_gateways, Host::Gateway);
+            make_host(m_gateways, is_dead ? Host::Silent : Host::Gateway);
         for (std::size_t left = below(5); left > 0; --left) make_host(m_others, useless());
         if (chance(8)) make_host(m_others, Host::Busy);
         if (chance(6)) make_host(m_others, Host::Pending);
         if (chance(12)) make_host(m_others, Host::Refuses);
+        if (chance(4)) make_host(m_others, Host::Revokes);
         if (m_gateways.empty() && m_others.empty()) make_host(m_others, Host::Silent);
     }
 
@@ -165,6 +153,51 @@ private:
         if (chance(10)) list.push_back(new_endpoint(Family::IPv4));
         for (std::size_t i = list.size(); i > 1; --i) std::swap(list[i - 1], list[below(i)]);
         return list;
+    }
+
+    // --- WireGuard ---
+
+    Timeline<bool> some_answers() {
+        const std::uint64_t number = random().below(100);
+        if (number < 85) return number < 78;
+        Timeline<bool> answers = chance(50);
+        Instant at = moment();
+        for (std::size_t left = 1 + below(4); left > 0; --left) {
+            answers.then(at, !answers.at(at));
+            at += 1s + some_time(2min);
+        }
+        return answers;
+    }
+
+    void make_member(const PublicKey& key, Role role, std::uint8_t number) {
+        const Endpoint v4{IpAddress::v4({198, 51, 100, number}), 51820};
+        ByteArray<16> bytes{0x20, 0x01, 0x0d, 0xb8, 9};
+        bytes[15] = number;
+        const Endpoint v6{IpAddress::v6(bytes), 51820};
+        std::vector<Endpoint> endpoints;
+        if (chance(75)) endpoints.push_back(v4);
+        if (endpoints.empty() || chance(40)) endpoints.push_back(v6);
+        m_made.members.push_back(make_peer(m_world, key, role, endpoints, some_answers()));
+    }
+
+    void make_members() {
+        make_member(m_world.org.gateway_public, Role::Gateway, 1);
+        m_world.org.wireguard = m_made.members.front().endpoints.back();
+        m_world.org.more_wireguard = m_made.members.front().endpoints;
+        m_world.org.more_wireguard.pop_back();
+        for (std::size_t left = chance(60) ? 0 : 1 + below(2); left > 0; --left) {
+            PublicKey lighthouse;
+            lighthouse.bytes[0] = static_cast<std::uint8_t>(left);
+            make_member(lighthouse, Role::Lighthouse, static_cast<std::uint8_t>(1 + left));
+        }
+        m_world.handshake_takes = 1ms + some_time(one_of<Duration>({100ms, 500ms, 2s}));
+    }
+
+    RememberedSet some_set() {
+        using enum RememberedSet;
+        if (chance(20)) return None;
+        if (chance(60)) return Sound;
+        return one_of({Expired, Altered, OfAnother, Older, OlderPolicy, ByStranger, OtherPrefix});
     }
 
     // --- resolvers ---
@@ -249,7 +282,9 @@ private:
             link.report.ifindex = static_cast<unsigned>(2 + i);
             link.report.name = "eth" + std::to_string(i);
             link.report.mac = "52:54:00:00:00:01";
-            link.report.addresses = {*IpNetwork::parse("192.0.2.10/24")};
+            link.report.addresses = {*IpNetwork::parse("192.0.2.10/24"),
+                                     *IpNetwork::parse("2001:db8:2::10/64")};
+            if (chance(30)) std::ranges::reverse(link.report.addresses);
             LinkPhase works = working_link();
             Instant at = Instant{} + some_time(one_of<Duration>({1s, 1s, 10s, 40s}));
             if (chance(10)) {
@@ -304,7 +339,7 @@ private:
     }
 
     void make_past() {
-        const PrivateKey key = crypto::make_private_key(m_random);
+        const PrivateKey key = crypto::make_private_key(random());
         const PublicKey own = *crypto::public_key_of(key);
         PublicKey another;
         another.bytes[3] = 7;
@@ -323,18 +358,20 @@ private:
                 m_world.stored_state = some_state(another, false);
                 enrolled = false;
                 break;
-            case Past::Enrolled: m_world.stored_state = some_state(own, true); break;
             case Past::EnrolledNoMemory:
                 m_world.settings.state_store.kind = StoreKind::Ephemeral;
                 break;
             case Past::StateMissing: break;
-            case Past::StateCorrupt:
-                m_world.stored_state = some_state(own, true);
-                damage_state();
-                break;
+            case Past::Enrolled:
+            case Past::StateCorrupt: m_world.stored_state = some_state(own, true); break;
             case Past::StateOfAnother:
             case Past::KeyLost: m_world.stored_state = some_state(another, true); break;
         }
+        if (m_world.stored_state && m_world.stored_state->enrolled) {
+            m_made.set = some_set();
+            remember_set(m_world, m_made.set, own, m_made.members, random());
+        }
+        if (m_made.past == Past::StateCorrupt) damage_state();
         if (enrolled) m_world.org.nodes[own] = false;
         m_made.has_invite = m_made.past != Past::NoneNoInvite && (!enrolled || chance(50));
         if (!m_made.has_invite) m_world.invite.clear();
@@ -342,7 +379,6 @@ private:
 
     RandomWorld& m_made;
     BootWorld& m_world;
-    SeededRandom m_random;
     std::vector<Endpoint> m_gateways;
     std::vector<Endpoint> m_others;
     unsigned m_hosts_made = 0;

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "fakes/boot_world.h"
+#include "sim/remembered_set.h"
 
 namespace fortros::sim {
 
@@ -36,6 +38,9 @@ struct RandomWorld {
     fakes::BootWorld boot_world;
     Past past = Past::None;
     bool has_invite = true;
+    RememberedSet set = RememberedSet::None;
+    std::vector<MeshPeer>
+        members;  // gateways and lighthouses of the org: whom a node may peer with
 };
 
 }  // namespace fortros::sim

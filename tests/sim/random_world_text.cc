@@ -81,6 +81,14 @@ std::string RandomWorld::text() const {
         if (world.stored_state->policy)
             line("remembered policy", world.stored_state->policy->text());
     }
+    line("fast start", std::string(settings.fast_start ? "on" : "off") + ", clock " +
+                           (world.clock_trusted ? "trusted" : "not trusted") +
+                           ", remembered set: " + std::string(name_of(set)));
+    for (const auto& [endpoint, wireguard] : world.wireguards)
+        for (const auto& piece : wireguard.answers.pieces())
+            line("WireGuard " + endpoint.text(),
+                 since_start(piece.from) + (piece.value ? " answers as " : " is silent, ") +
+                     wireguard.key.base64());
     for (const auto& link : world.links)
         for (const auto& piece : link.is.pieces())
             line(link.report.name, since_start(piece.from) + " " + text_of(piece.value));
