@@ -500,6 +500,32 @@ TEST_CASE("admission: a peer without a live session is made anew, a live one is 
     CHECK(world.tunnels.peers.contains(node.public_key));
 }
 
+// The node has begun its session before it asked; and a gateway that has lost its kernel's peers since
+// would say yes to a node that it then knows nothing of.
+TEST_CASE(
+    "admission: a session that the node tells of is left alone, where the kernel has its peer") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    const auto join_with_session = [&](bool stepped_back) {
+        const NodeRequest body{.boot_id = "00000000000000000000000000000002",
+                               .agent = "test 1",
+                               .clock_stepped_back = stepped_back,
+                               .has_session = true};
+        const auto before = world.tunnels.resets;
+        const auto answer = world.handle(
+            node.ask(world.gateway.public_key, join_target, to_json_text(body).text()));
+        REQUIRE(answer.status == 200);
+        return world.tunnels.resets - before;
+    };
+    world.tunnels.peers.at(node.public_key).last_handshake = noon;
+    CHECK(join_with_session(false) == 0);
+    CHECK(join_with_session(true) == 1);
+    world.tunnels.peers.clear();
+    CHECK(join_with_session(false) == 1);
+    CHECK(world.tunnels.peers.contains(node.public_key));
+}
+
 // An admin could not say who was turned away, or a stranger could fill the disk by being turned away.
 TEST_CASE("admission: refusals are recorded, within bounds") {
     World world;
