@@ -17,6 +17,13 @@ static constexpr std::array<std::string_view, 5> keys = {
     "new_dhcp6_name_servers",
 };
 
+// NetworkManager writes the group before the key once more: "dhcp4.domain_name_servers".
+static std::string_view without_group(std::string_view key) {
+    for (const std::string_view group : {"dhcp4.", "dhcp6."})
+        if (key.starts_with(group)) return key.substr(group.size());
+    return key;
+}
+
 // IPV4DNS0, IPV6DNS1, ...
 static bool is_numbered_key(std::string_view key) {
     return (key.starts_with("IPV4DNS") || key.starts_with("IPV6DNS")) &&
@@ -59,7 +66,7 @@ std::vector<IpAddress> parse_adopted_resolvers(std::string_view text) {
         // "KEY=VALUE", or "nameserver VALUE".
         const std::size_t end = line.find_first_of("= \t");
         if (end == std::string_view::npos) continue;
-        const std::string_view key = line.substr(0, end);
+        const std::string_view key = without_group(line.substr(0, end));
         const bool counts = line[end] == '='
                                 ? std::ranges::find(keys, key) != keys.end() || is_numbered_key(key)
                                 : key == resolv_conf_key;

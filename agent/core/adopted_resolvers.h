@@ -6,7 +6,7 @@
 //   IPV4DNS0='192.0.2.53'                      klibc's ipconfig, and what imitates it
 //   DNS=192.0.2.53 2001:db8::53%eth0           systemd-networkd's state of a link, and its leases
 //   new_domain_name_servers=192.0.2.53         dhclient's environment, as dracut keeps it
-//   domain_name_servers=192.0.2.53             NetworkManager's state of a device
+//   dhcp4.domain_name_servers=192.0.2.53       NetworkManager's state of a device
 #pragma once
 
 #include <cstddef>

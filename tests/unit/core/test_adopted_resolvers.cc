@@ -35,8 +35,11 @@ TEST_CASE("the files of dracut's helpers give their resolvers") {
                        "new_domain_name_servers='192.0.2.53 198.51.100.53'\n"
                        "new_dhcp6_name_servers='2001:db8::53'\n") ==
           "192.0.2.53 198.51.100.53 2001:db8::53");
-    CHECK(resolvers_in("[device]\nmanaged=true\nroute-metric-default-current=100\n\n[dhcp4]\n"
-                       "domain_name_servers=192.0.2.53\nip_address=192.0.2.77\n") == "192.0.2.53");
+    CHECK(resolvers_in(
+              "[device]\nmanaged=true\nroute-metric-default-current=100\n\n[dhcp4]\n"
+              "dhcp4.domain_name_servers=192.0.2.53 192.0.2.54\ndhcp4.ip_address=192.0.2.77\n"
+              "\n[dhcp6]\ndhcp6.dhcp6_name_servers=2001:db8::53\n") ==
+          "192.0.2.53 192.0.2.54 2001:db8::53");
 }
 
 // A systemd initrd.
