@@ -25,7 +25,7 @@ from lib.world import GATEWAY_NAME, World
 
 TIME_LIMIT_S = 3600
 SEED = int(os.environ.get("FORTROS_SEED", "20261122"))
-CUTS = int(os.environ.get("FORTROS_POWER_CUTS", "20"))
+CUTS = int(os.environ.get("FORTROS_POWER_CUTS", "12"))
 CUTS_UEFI = int(os.environ.get("FORTROS_POWER_CUTS_UEFI", "2"))
 STAGE_TIMEOUT_S = 240
 # The stage whose line is waited for, and then up to so long: the key is stored and the invite spent

@@ -44,7 +44,7 @@ class Newcomer:
         self._guest = Guest("newcomer", folder=folder, nics=[qemu.Nic(plug, MAC)], disks=[self.disk],
                             files={f"{HOME}/preboot.conf": SETTINGS, f"{HOME}/org-ca.pem": org.ca},
                             programs=["wg", OUT / "preboot/fortros-preboot"],
-                            modules=["wireguard", "nf_tables", "ext4"], command_line="loglevel=6")
+                            modules=["wireguard", "nf_tables", "ext4"], command_line="loglevel=7")
 
     def new_disk(self):
         """As of a machine that has never booted. With a journal: power cuts are what it is for."""
