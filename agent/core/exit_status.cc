@@ -22,6 +22,7 @@ std::string_view name_of(ExitStatus status) {
         case ExitStatus::HandOffFailed: return "hand-off-failed";
         case ExitStatus::PolicyLost: return "policy-lost";
         case ExitStatus::GatewayBusy: return "gateway-busy";
+        case ExitStatus::ForbiddenCall: return "forbidden-call";
     }
     return "internal";
 }
@@ -82,6 +83,10 @@ std::string_view explain(ExitStatus status) {
         case ExitStatus::GatewayBusy:
             return "Gateways answered, but only that they are busy. Boot again later, or give the "
                    "node more time with TotalTimeout=.";
+        case ExitStatus::ForbiddenCall:
+            return "The agent made a system call that a boot does not need, and was ended. Please "
+                   "report the number of the call; if nothing explains it, somebody on the network "
+                   "may have tried to take the agent over.";
     }
     return "";
 }

@@ -25,6 +25,7 @@ enum class ExitStatus : int {
     HandOffFailed = 15,      // /run/fortros/bootstrap.json could not be written
     PolicyLost = 16,         // a key without its state: only cached addresses were allowed
     GatewayBusy = 17,        // gateways answered only "come back later" until the budget ended
+    ForbiddenCall = 18,      // the agent left its list of system calls: a bug, or an attack
 };
 
 std::string_view name_of(ExitStatus status);  // "joined", "no-gateway"

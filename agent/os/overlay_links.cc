@@ -1,14 +1,13 @@
 #include "os/overlay_links.h"
 
+#include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/wireguard.h>
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "core/crypto.h"
 
@@ -184,9 +183,17 @@ static std::string cannot(const OverlayChange& change) {
     return "cannot apply '" + change.text() + "'";
 }
 
-static Result<unsigned> ifindex_of(const std::string& interface) {
-    const unsigned ifindex = ::if_nametoindex(interface.c_str());
-    if (ifindex == 0) return fail_errno(errno, "cannot find interface '" + interface + "'");
+// By netlink, not if_nametoindex(3): that would open sockets of a kind that we need for nothing else.
+Result<unsigned> OverlayLinks::ifindex_of(const std::string& interface) {
+    NetlinkMessage request(RTM_GETLINK, 0, ifinfomsg{});
+    request.text(IFLA_IFNAME, interface).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    unsigned ifindex = 0;
+    TRY(m_route.talk(request, "cannot find interface '" + interface + "'",
+                     [&](const nlmsghdr& message) -> Status {
+                         if (const auto* header = family_header<ifinfomsg>(message))
+                             ifindex = static_cast<unsigned>(header->ifi_index);
+                         return {};
+                     }));
     return ifindex;
 }
 

@@ -42,6 +42,7 @@ private:
     OverlayLinks(Netlink route, WireGuard wireguard)
         : m_route(std::move(route)), m_wireguard(std::move(wireguard)) {}
 
+    Result<unsigned> ifindex_of(const std::string& interface);
     Status perform(const OverlayChange& change, const IpAddress& source, const PrivateKey& key);
     Status set_mtu(const OverlayChange& change);
     Status bring_up(const OverlayChange& change);

@@ -87,6 +87,11 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
     if (!anchors) return fail_with(log, anchors.error());
     auto invite = prepare_invite(*settings);
     Stores stores = prepare_stores(*settings, log);
+    // What is read above is the image's own; what follows comes from flash and from the network.
+    enter_cage({.capabilities = capabilities_of_a_boot(settings->on_failure),
+                .on_failure = settings->on_failure,
+                .events = options.run_directory + "/" + std::string(events_file)},
+               log);
     const Instant settings_read = monotonic_now();
 
     if (Status status = wait_for_entropy(log); !status)
@@ -156,7 +161,9 @@ static Prepared<ProbeReport> probe_with(const PrebootOptions& options, char** ar
         log.write(
             {.level = Level::Warning, .event = "no-efivarfs", .message = status.error().text()});
     const auto anchors = TRY(prepare_anchors(settings));
+    const auto invite = prepare_invite(settings);
     Stores stores = prepare_stores(settings, log);
+    enter_cage({.capabilities = capabilities_of_a_probe()}, log);
     const auto internal = [](Error error) {
         return std::unexpected(Failure{ExitStatus::Internal, std::move(error)});
     };
@@ -173,7 +180,6 @@ static Prepared<ProbeReport> probe_with(const PrebootOptions& options, char** ar
     if (!loop) return internal(loop.error());
     KernelRandom random;
     const auto state = prepare_state(*stores.state, log);
-    const auto invite = prepare_invite(settings);
     const ClockVerdict clock = clock_verdict(settings, *anchors, state);
     Probe machine({.settings = settings,
                    .state = state,

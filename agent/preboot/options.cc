@@ -50,6 +50,7 @@ exit status:
   3 settings invalid     9 refused             15 hand-off not written
   4 CA invalid          10 revoked             16 key without its state: cached addresses only
   5 invite missing      11 approval pending    17 gateways busy
+                                               18 forbidden system call
 )";
 
 static std::unexpected<Error> usage(std::string what) {

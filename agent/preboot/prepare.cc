@@ -96,6 +96,14 @@ ClockVerdict prepare_clock(const Settings& settings, const TrustAnchors& anchors
     return verdict;
 }
 
+void enter_cage(const Cage& cage, Log& log) {
+    if (Status status = confine(cage); !status)
+        log.write(
+            {.level = Level::Warning,
+             .event = "not-confined",
+             .message = "the agent runs with more rights than it needs: " + status.error().text()});
+}
+
 std::string make_boot_id(Random& random) {
     ByteArray<16> bytes;
     random.fill(bytes);

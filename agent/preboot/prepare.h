@@ -11,6 +11,7 @@
 #include "core/exit_status.h"
 #include "core/settings.h"
 #include "core/state.h"
+#include "os/confinement.h"
 #include "os/stores.h"
 #include "os/trust.h"
 #include "preboot/options.h"
@@ -51,6 +52,10 @@ ClockVerdict clock_verdict(const Settings& settings, const TrustAnchors& anchors
 // The same, and sets it where it is before the floor.
 ClockVerdict prepare_clock(const Settings& settings, const TrustAnchors& anchors,
                            const std::optional<NodeState>& state, Log& log);
+
+// From here on nothing but what a boot or a probe needs. Where the kernel can't do it all, that is a
+// warning and no reason not to boot.
+void enter_cage(const Cage& cage, Log& log);
 
 // 32 hexadecimal digits, new for every boot.
 std::string make_boot_id(Random& random);

@@ -200,6 +200,14 @@ def test_no_secret_leaves_its_place():
         expect(found, [], f"the list of places with a secret in the {boot.name} boot")
 
 
+def test_the_agent_ran_in_its_cage():
+    """A fault in what reads the network would be a fault with every right that root has."""
+    for boot in (first(), second()):
+        # Had it left the cage, it would not have joined.
+        told = [event["message"] for event in boot.in_root["events"] if event["event"] == "not-confined"]
+        expect(told, [], "what the agent says of its confinement")
+
+
 # --- second boot: both resolvers stopped ---
 
 def test_second_boot_joins_by_the_cached_address():

@@ -107,6 +107,14 @@ class World:
         site.server = self.router.start(GATEWAY, "serve", "--config", site.settings, ready="event=serving")
         return site
 
+    def mute_gateway(self):
+        """Takes connections on the router's own address and says nothing. The listening socket."""
+        listener = self.router.socket()
+        listener.settimeout(LIMIT_S)
+        listener.bind((ROUTER, 443))
+        listener.listen()
+        return listener
+
     def resolver(self, address, *answers, srv=(), options=(), interface=None):
         """dnsmasq, to which the gateway's name has these addresses; without any it does not exist. At an
         address of its own, or at those that an interface has already."""
@@ -150,12 +158,13 @@ class World:
         lines = (self.net.folder / "run/events.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
+    def probe_command(self, settings):
+        return [PREBOOT, "probe", "--json", "--config", settings, "--kernel-command-line", self.net.file("cmdline", "")]
+
     def probe(self, *lines, wrapper=(), **settings):
         """The report of one probe. `lines` are of [Discovery] unless they say otherwise."""
         path = self.settings("[Discovery]", *lines, **settings)
-        empty = self.net.file("cmdline", "")
-        command = self.node.command(*wrapper, PREBOOT, "probe", "--json", "--config", path,
-                                    "--kernel-command-line", empty)
+        command = self.node.command(*wrapper, *self.probe_command(path))
         done = subprocess.run(command, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=LIMIT_S,
                               check=False)
         print(done.stdout, done.stderr, sep="\n", flush=True)

@@ -1,5 +1,5 @@
-// Runs os/links by a settings file and prints what it tells, one JSON object a line, until its
-// standard input ends:
+// Runs os/links by a settings file, in the agent's cage (os/confinement.h), and prints what it tells,
+// one JSON object a line, until its standard input ends:
 //
 //   links-probe SETTINGS
 //
@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "core/json.h"
+#include "os/confinement.h"
 #include "os/files.h"
 #include "os/links.h"
 #include "os/log_sink.h"
@@ -68,6 +69,7 @@ static Result<std::int64_t> peak_rss_kib() {
 
 static Status run(const char* path) {
     const Settings settings = TRY(parse_settings(TRY(read_file(path, settings_file_limit)), path));
+    TRY(confine({.capabilities = capabilities_of_a_boot(OnFailure::Exit)}));
     StderrLog log("links-probe");
     log.show_debug(true);
     KernelRandom random;

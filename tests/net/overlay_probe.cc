@@ -1,6 +1,8 @@
 // The overlay's edges as verbs, for tests in network namespaces and guests: each does one thing to
 // the kernel that it runs on and prints one JSON object. An error ends it with status 1.
 //
+// All in the agent's cage (os/confinement.h).
+//
 //   overlay-probe guard PREFIX              install the guard
 //   overlay-probe apply FILE                a plan, see read_plan()
 //   overlay-probe status NAME               one interface as the kernel has it
@@ -21,6 +23,7 @@
 #include "base/text.h"
 #include "core/crypto.h"
 #include "core/overlay_state.h"
+#include "os/confinement.h"
 #include "os/files.h"
 #include "os/guard.h"
 #include "os/overlay_links.h"
@@ -182,7 +185,9 @@ static Result<Json> run(const std::vector<std::string>& words) {
 }
 
 int main(int count, char** arguments) {
-    const auto result = run({arguments + 1, arguments + count});
+    const Status caged = confine({.capabilities = capabilities_of_a_boot(OnFailure::Exit)});
+    const auto result =
+        caged ? run({arguments + 1, arguments + count}) : std::unexpected(caged.error());
     if (!result) {
         std::fprintf(stderr, "%s\n", result.error().text().c_str());
         return 1;

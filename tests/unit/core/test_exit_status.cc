@@ -7,7 +7,7 @@
 
 using namespace fortros;
 
-static constexpr int last_status = 17;
+static constexpr int last_status = 18;
 
 // Units and scripts of operators branch on these numbers and names.
 TEST_CASE("every status has its number, a name of its own and an explanation") {
@@ -28,7 +28,8 @@ TEST_CASE("every status has its number, a name of its own and an explanation") {
                                                  "no-handshake",
                                                  "hand-off-failed",
                                                  "policy-lost",
-                                                 "gateway-busy"};
+                                                 "gateway-busy",
+                                                 "forbidden-call"};
     static_assert(std::size(names) == last_status + 1);
     std::set<std::string_view> explanations;
     for (int number = 0; number <= last_status; ++number) {
