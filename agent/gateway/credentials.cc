@@ -13,7 +13,6 @@ namespace fortros::gateway {
 
 static constexpr std::size_t wireguard_key_file_limit = 256;
 static constexpr std::size_t anchors_limit = 4;
-static constexpr std::chrono::seconds longest_renewal_notice = std::chrono::days{120};
 
 // --- dates ---
 

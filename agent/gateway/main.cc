@@ -1,7 +1,4 @@
 // fortros-gateway: admits nodes into an organisation's overlay.
-#include <sys/prctl.h>
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -11,6 +8,7 @@
 #include "gateway/arguments.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
+#include "os/confinement.h"
 
 using namespace fortros;
 using namespace fortros::gateway;
@@ -112,13 +110,6 @@ constexpr Run runs[] = {nullptr,       check_config, create_invite, list_invites
                         list_waiting,  approve_node, reject_node,   show_policy,
                         set_policy,    publish_policy};
 static_assert(std::size(runs) == std::size(commands));
-
-// A core dump of the server would hold its keys.
-void forbid_core_dumps() {
-    ::prctl(PR_SET_DUMPABLE, 0);
-    const rlimit none{0, 0};
-    ::setrlimit(RLIMIT_CORE, &none);
-}
 
 Outcome<Said> run_serve(const GatewaySettings& settings) {
     forbid_core_dumps();

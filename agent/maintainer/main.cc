@@ -11,7 +11,9 @@
 #include "core/crypto.h"
 #include "maintainer/adoption.h"
 #include "maintainer/keeper.h"
+#include "maintainer/variables.h"
 #include "os/clock.h"
+#include "os/confinement.h"
 #include "os/files.h"
 #include "os/log_sink.h"
 #include "os/loop.h"
@@ -32,6 +34,9 @@ usage:
                       adopt the interfaces of the hand-off and keep them right; never ends by itself
   fortros-maintainer status [--run-directory DIR]
                       what the running maintainer saw last, as JSON
+  fortros-maintainer guard-variables
+                      make the node's UEFI variables readable by root only, and end; the running
+                      maintainer does so too, whenever efivarfs is mounted anew
   fortros-maintainer --help | --version
 
 It runs as root in the real root. It compares what the kernel has with what the hand-off says and
@@ -43,7 +48,7 @@ files:
   /run/fortros/maintainer.json  status, written after every round
 
 exit status:
-  0 ended by a signal, or status shown     3 no sound hand-off
+  0 ended by a signal, or all is done      3 no sound hand-off
   1 failure                                4 the interfaces can't be adopted
   2 usage
 )";
@@ -57,7 +62,7 @@ enum class MaintainerExit : int {
 };
 
 struct MaintainerOptions {
-    enum class Verb { Run, Status, Help, Version };
+    enum class Verb { Run, Status, GuardVariables, Help, Version };
     Verb verb = Verb::Run;
     std::string directory{run_directory};
 };
@@ -78,6 +83,8 @@ static Result<MaintainerOptions> parse_options(std::span<char* const> arguments)
             options.directory = arguments[++i];
         } else if (i == 0 && argument == "status") {
             options.verb = MaintainerOptions::Verb::Status;
+        } else if (i == 0 && argument == "guard-variables") {
+            options.verb = MaintainerOptions::Verb::GuardVariables;
         } else if (!(i == 0 && argument == "run")) {
             return fail(ErrorCode::InvalidArgument,
                         "'" + std::string(argument) + "' is not understood",
@@ -118,8 +125,9 @@ static Result<Fd> block_signals() {
     return fd;
 }
 
-static Status keep_running(Keeper& keeper, const Fd& signals) {
+static Status keep_running(Keeper& keeper, const Fd& signals, Log& log) {
     auto loop = TRY(Loop::create());
+    const auto variables = TRY(VariableGuard::start(*loop, log));
     auto watch = TRY(loop->watch(signals.get(), EPOLLIN, [&](std::uint32_t) { loop->stop(); }));
     Loop::Timer timer;
     std::function<void()> next = [&] {
@@ -131,6 +139,7 @@ static Status keep_running(Keeper& keeper, const Fd& signals) {
 }
 
 static MaintainerExit run(const MaintainerOptions& options, Log& log) {
+    forbid_core_dumps();
     auto signals = block_signals();
     if (!signals) return complain(log, MaintainerExit::Failure, signals.error());
     if (Status status = crypto::initialise(); !status)
@@ -146,7 +155,7 @@ static MaintainerExit run(const MaintainerOptions& options, Log& log) {
     auto key = links->wireguard().private_key(std::string(direct_interface));
     if (!key) return complain(log, MaintainerExit::NotAdopted, key.error());
     Keeper keeper(std::move(*hand_off), std::move(*key), std::move(*links), log, options.directory);
-    if (Status status = keep_running(keeper, *signals); !status)
+    if (Status status = keep_running(keeper, *signals, log); !status)
         return complain(log, MaintainerExit::Failure, status.error());
     log.write({.level = Level::Info, .event = "ended", .message = "ended; the interfaces stay"});
     return MaintainerExit::Ended;
@@ -162,6 +171,12 @@ static MaintainerExit show_status(const MaintainerOptions& options, Log& log) {
     return MaintainerExit::Ended;
 }
 
+static MaintainerExit guard(Log& log) {
+    if (Status status = guard_variables(); !status)
+        return complain(log, MaintainerExit::Failure, status.error());
+    return MaintainerExit::Ended;
+}
+
 static MaintainerExit maintainer_main(int count, char** arguments) {
     StderrLog log("fortros-maintainer");
     const auto options = parse_options(
@@ -171,6 +186,7 @@ static MaintainerExit maintainer_main(int count, char** arguments) {
         case MaintainerOptions::Verb::Help: std::fputs(help.data(), stdout); break;
         case MaintainerOptions::Verb::Version: std::puts(version); break;
         case MaintainerOptions::Verb::Status: return show_status(*options, log);
+        case MaintainerOptions::Verb::GuardVariables: return guard(log);
         case MaintainerOptions::Verb::Run: return run(*options, log);
     }
     return MaintainerExit::Ended;

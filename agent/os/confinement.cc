@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -44,6 +45,12 @@ static constexpr bool is_sanitized = __has_feature(address_sanitizer);
 #else
 static constexpr bool is_sanitized = false;
 #endif
+
+void forbid_core_dumps() {
+    ::prctl(PR_SET_DUMPABLE, 0);
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+}
 
 // --- capabilities ---------------------------------------------------------------------------------
 

@@ -14,6 +14,10 @@
 
 namespace fortros {
 
+// A core dump of a program that holds keys would hold them too; nor may other processes of the same
+// user look into it.
+void forbid_core_dumps();
+
 // As capabilities(7) numbers them, a bit each.
 using Capabilities = std::uint64_t;
 

@@ -113,7 +113,14 @@ Status FirmwareVariables::put(const char* name, ByteView value) {
     return {};
 }
 
+static bool is_efivarfs_mounted() {
+    struct statfs mounted{};
+    return ::statfs(efivarfs_directory, &mounted) == 0 &&
+           static_cast<std::uint32_t>(mounted.f_type) == EFIVARFS_MAGIC;
+}
+
 Status FirmwareVariables::protect(const char* name) {
+    if (!is_efivarfs_mounted()) return {};
     const std::string path =
         std::string(efivarfs_directory) + "/" + name + "-" + std::string(efi_vendor_guid);
     if (::chmod(efivarfs_directory, 0700) < 0 && errno != ENOENT)
@@ -136,9 +143,8 @@ Status FirmwareVariables::protect(const char* name) {
 
 Result<EfivarfsState> ensure_efivarfs() {
     if (::access(efi_directory, F_OK) < 0) return EfivarfsState::Absent;
-    struct statfs mounted{};
-    if (::statfs(efivarfs_directory, &mounted) < 0) return EfivarfsState::Absent;
-    if (static_cast<std::uint32_t>(mounted.f_type) == EFIVARFS_MAGIC) return EfivarfsState::Mounted;
+    if (::access(efivarfs_directory, F_OK) < 0) return EfivarfsState::Absent;
+    if (is_efivarfs_mounted()) return EfivarfsState::Mounted;
     if (::mount("efivarfs", efivarfs_directory, "efivarfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                 nullptr) < 0) {
         if (errno == ENODEV) return EfivarfsState::Absent;  // the kernel has no efivarfs

@@ -1,5 +1,4 @@
 // fortros-preboot: brings a node from firmware into its overlay, once, before its root is mounted.
-#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -33,13 +32,6 @@ static ExitStatus fail_with(Log& log, const Failure& failure) {
                .fields = {{"status", static_cast<std::int64_t>(failure.status)},
                           {"cause", std::string(name_of(failure.status))}}});
     return failure.status;
-}
-
-// A core dump of this process would hold the node's key.
-static void forbid_core_dumps() {
-    ::prctl(PR_SET_DUMPABLE, 0);
-    const rlimit none{0, 0};
-    ::setrlimit(RLIMIT_CORE, &none);
 }
 
 // libefivar has looked for its variables before main; where efivarfs was mounted only now it must

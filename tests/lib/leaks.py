@@ -20,14 +20,22 @@ class Secret:
         self.name = name
         self.forms = {
             "raw": value,
-            # Whole groups only: what follows them depends on what is written behind.
-            "base64": base64.b64encode(value[:len(value) // 3 * 3]),
-            "base64url": base64.urlsafe_b64encode(value[:len(value) // 3 * 3]),
             "hexadecimal": value.hex().encode(),
             "upper-case hexadecimal": value.hex().upper().encode(),
             "C": b"".join(b"\\x%02x" % byte for byte in value),
             "JSON": b"".join(b"\\u%04x" % byte for byte in value),
         }
+        # In a larger text a secret may begin anywhere in a group of three bytes, and only whole groups
+        # look the same whatever is around them.
+        for skipped in range(3):
+            groups = value[skipped:][:(len(value) - skipped) // 3 * 3]
+            self.forms[f"base64, {skipped}"] = base64.b64encode(groups)
+            self.forms[f"base64url, {skipped}"] = base64.urlsafe_b64encode(groups)
+
+
+def second_half(name, value):
+    """For memory that was given back: the C library itself writes over its first bytes."""
+    return Secret(name, value[len(value) // 2:])
 
 
 def count(content, secrets):

@@ -8,15 +8,10 @@ GATEWAY = "203.0.113.5"
 LIMIT_S = 60
 
 
-def second_half(name, value):
-    """The C library itself writes over the first bytes of what is given back to it."""
-    return leaks.Secret(name, value[len(value) // 2:])
-
-
 def node_secrets(world, invite):
     """Of a boot with KeyStore=file:."""
     record = (world.net.folder / "key").read_bytes()
-    return [second_half("key", record[8:40]), second_half("invite", invite)]
+    return [leaks.second_half("key", record[8:40]), leaks.second_half("invite", invite)]
 
 
 def boot(world, invite, *lines, others=()):
@@ -64,5 +59,5 @@ def test_a_gateway_holds_no_invite():
         process = boot(world, invite, "[Failure]", "OnFailure=hold")
         process.wait_for("OnFailure=hold", LIMIT_S)
         assert site.json("node", "list"), "the node has not enrolled"
-        found = leaks.in_memory(site.server.process.pid, [second_half("invite", invite)])
+        found = leaks.in_memory(site.server.process.pid, [leaks.second_half("invite", invite)])
         assert not found, found
