@@ -1,11 +1,12 @@
 """Runs the tests, one line each, and ends with `N passed, N failed, N skipped`.
 
-usage: tests/run.py [style|unit|net|boot|all]... [--list] [NAME...]
+usage: tests/run.py [style|unit|fuzz|net|boot|all]... [--list] [NAME...]
 
 Runs inside the Debian 13 root; scripts/test builds what is tested and comes here.
 
   style  tests/style/test_*.py: what the sources must look like
   unit   the doctest programs, built with the sanitizers
+  fuzz   tests/fuzz/test_fuzz.py: each fuzz target for a few seconds
   net    tests/net/test_*.py: programs in network namespaces
   boot   tests/boot/test_*.py: whole machines
 
@@ -33,7 +34,7 @@ import traceback
 import xml.etree.ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-KINDS = ("style", "unit", "net", "boot")
+KINDS = ("style", "unit", "fuzz", "net", "boot")
 UNIT_PROGRAMS = ("unit", "unit-openssl")
 UNIT_BUILD = TOP / "build/out-asan/tests/unit"
 TIME_LIMIT_S = 300
