@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/netlink.h>
 #include <linux/rtc.h>
@@ -25,6 +26,8 @@
 #include <ctime>
 #include <initializer_list>
 #include <iterator>
+#include <string_view>
+#include <vector>
 
 #include "core/exit_status.h"
 
@@ -262,8 +265,10 @@ private:
 
 }  // namespace
 
+// The BPF program that the kernel asks about each system call: for this architecture's own calls only,
+// with arguments looked at where that says much.
 // x32, whose calls have the same architecture and a bit more in their number, is in no list.
-std::vector<sock_filter> system_call_filter(OnFailure on_failure, std::uint32_t process) {
+static std::vector<sock_filter> system_call_filter(OnFailure on_failure, std::uint32_t process) {
     FilterWriter filter;
     for (const long call : plain_calls) filter.allow(call);
     filter.judge(SYS_socket, [&] {

@@ -3,11 +3,8 @@
 // never opened again, and it knows nothing of what happens inside.
 #pragma once
 
-#include <linux/filter.h>
-
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "base/result.h"
 #include "core/settings.h"
@@ -28,10 +25,6 @@ using Capabilities = std::uint64_t;
 Capabilities capabilities_of_a_boot(OnFailure on_failure);
 // What a probe needs, which does not set the clock and never reboots.
 Capabilities capabilities_of_a_probe();
-
-// The BPF program that the kernel asks about each system call: for this architecture's own calls
-// only, with arguments looked at where that says much. Pure; exposed for tests.
-std::vector<sock_filter> system_call_filter(OnFailure on_failure, std::uint32_t process);
 
 struct Cage {
     Capabilities capabilities = 0;           // kept as far as the process has them
