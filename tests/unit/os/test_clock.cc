@@ -22,3 +22,12 @@ TEST_CASE("clock: a clock that can't be set is an error that says to what") {
     REQUIRE_FALSE(done.has_value());
     CHECK(done.error().text().find("1969-12-31T23:59:59Z") != std::string::npos);
 }
+
+// A machine without a hardware clock, or an initramfs without its driver, would not boot.
+TEST_CASE("clock: a hardware clock that is not there, or is none, is an error that names it") {
+    auto done = set_hardware_clock(WallTime{1s}, "/dev/no-such-clock");
+    REQUIRE_FALSE(done.has_value());
+    CHECK(done.error().code == ErrorCode::NotFound);
+    CHECK(done.error().text().find("/dev/no-such-clock") != std::string::npos);
+    CHECK_FALSE(set_hardware_clock(WallTime{1s}, "/dev/null").has_value());
+}
