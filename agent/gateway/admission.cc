@@ -279,12 +279,12 @@ Answer Admission::come_back_later(const Error& error, const Request& request, Wa
 // A node that has rebooted, or whose clock was ahead once, sends handshakes older than the newest
 // that the kernel has seen, and is dropped without a word. A new peer has seen none. While a session
 // of this same boot lives there is nothing to heal, and removing the peer would cut it: the node says
-// so where its boot has begun with one, before it has asked anybody.
+// so where its boot has begun with one, before it has asked anybody. What this gateway has not heard
+// since its own start counts as a reboot: it may have been one.
 Status Admission::prepare_tunnel(const NodeRecord& node, const NodeRequest& body, WallTime now) {
     const auto sight = m_boots[node.key].see(body.boot_id);
     if (sight == BootHistory::Sight::Returned) report_shared_key(node, now);
-    const bool has_rebooted =
-        sight == BootHistory::Sight::New || sight == BootHistory::Sight::Returned;
+    const bool has_rebooted = sight != BootHistory::Sight::Same;
     const auto tunnel = TRY(m_parts.tunnels.find(node.key));
     if (tunnel && body.has_session && !body.clock_stepped_back) return {};
     const bool is_live = tunnel && tunnel->last_handshake && *tunnel->last_handshake <= now &&

@@ -526,6 +526,21 @@ TEST_CASE(
     CHECK(world.tunnels.peers.contains(node.public_key));
 }
 
+// The kernel remembers a handshake from the future for longer than the gateway runs.
+TEST_CASE("admission: a gateway that has started anew takes a node that it sees first for rebooted") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    world.tunnels.peers.at(node.public_key).last_handshake = noon;
+    world.restart();
+    const auto resets = world.tunnels.resets;
+    REQUIRE(world.handle(node.join(world.gateway.public_key)).status == 200);
+    CHECK(world.tunnels.resets == resets + 1);
+    world.tunnels.peers.at(node.public_key).last_handshake = noon;
+    REQUIRE(world.handle(node.join(world.gateway.public_key)).status == 200);
+    CHECK(world.tunnels.resets == resets + 1);
+}
+
 // An admin could not say who was turned away, or a stranger could fill the disk by being turned away.
 TEST_CASE("admission: refusals are recorded, within bounds") {
     World world;
