@@ -238,6 +238,7 @@ class Child:
         command = [sys.executable, "-u", str(TOP / "tests/run.py"), "--child", str(write_fd), str(path), *functions]
         if path.parent.name != "style":
             command = ["unshare", "--fork", "--kill-child", "--pid", "--mount-proc", "--net", "--uts", "--ipc",
+                       "setpriv", "--bounding-set", "-sys_time",  # no test may set this machine's clock
                        "sh", "-c", 'ip link set lo up && mount -t sysfs sysfs /sys && "$@"; exit $?', "sh", *command]
         self.log = log_path(path.parent.name, path, "import")
         with open(self.log, "w", encoding="utf-8") as log:
