@@ -47,7 +47,22 @@ static Status check_proof(const HttpAnswer& answer, const PendingRequest& reques
     return {};
 }
 
-static Status check_peers(const Joined& joined, const JudgeContext& context) {
+// The gateway holds the keys that its chain vouches for, so its word sets clocks, within these bounds.
+static Status check_time(WallTime told, const JudgeContext& context) {
+    const auto impossible = [&](std::string_view why, WallTime bound) {
+        return fail(ErrorCode::Untrusted, "the gateway says that it is " + to_rfc3339(told) + ", " +
+                                              std::string(why) + " (" + to_rfc3339(bound) + ")");
+    };
+    if (told < context.chain_not_before)
+        return impossible("before its own certificate chain begins", context.chain_not_before);
+    if (told < context.clock_floor)
+        return impossible("before a time that surely is past", context.clock_floor);
+    if (told > context.chain_not_after)
+        return impossible("after its own certificate chain has ended", context.chain_not_after);
+    return {};
+}
+
+static Status check_peers(const Joined& joined, const JudgeContext& context, WallTime now) {
     const auto& peers = joined.answer.peers;
     std::set<PublicKey> seen;
     for (const auto& peer : peers) {
@@ -56,7 +71,7 @@ static Status check_peers(const Joined& joined, const JudgeContext& context) {
                         peer.overlay_address.text());
         if (peer.key == context.node)
             return fail(ErrorCode::Untrusted, "the answer names this node as its own peer");
-        TRY(check_mesh_peer(peer, joined.org, context.now));
+        TRY(check_mesh_peer(peer, joined.org, now));
     }
     auto gateway = std::ranges::find(peers, context.gateway, &MeshPeer::key);
     if (gateway == peers.end() || gateway->role != Role::Gateway || gateway->endpoints.empty())
@@ -125,24 +140,23 @@ static Result<Joined> check_membership(std::string_view body, const JudgeContext
     const MembershipAnswer& answer = joined.answer;
     if (answer.node != context.node)
         return fail(ErrorCode::Untrusted, "the answer is for another node");
-    if (answer.time < context.chain_not_before || answer.time > context.chain_not_after)
-        return fail(ErrorCode::Untrusted,
-                    "the gateway's clock is outside the dates of its own certificate chain",
-                    to_rfc3339(answer.time));
+    TRY(check_time(answer.time, context));
+    // Proved and within its bounds: a clock that is behind is about to be set to it.
+    const WallTime now = std::max(context.now, answer.time);
     if (answer.overlay_address != overlay_address(answer.prefix, answer.node) ||
         is_reserved(answer.overlay_address))
         return fail(ErrorCode::Untrusted, "the overlay address does not follow from the node's key",
                     answer.overlay_address.text());
     joined.org = TRY(verify_org_word(answer.signers, answer.document, context.signers_since,
-                                     verifier, context.now));
+                                     verifier, now));
     TRY(check_document(joined.org.document, answer, context));
     joined.attestation =
-        TRY(check_attestation(answer.attestation, joined.org.signers, answer.prefix, context.now));
+        TRY(check_attestation(answer.attestation, joined.org.signers, answer.prefix, now));
     if (joined.attestation.node != answer.node || joined.attestation.role != answer.role)
         return fail(ErrorCode::Untrusted, "this node's attestation is for another key or role");
     if (joined.attestation.serial < context.attestation_serial)
         return fail(ErrorCode::Untrusted, "this node's attestation is older than one seen before");
-    TRY(check_peers(joined, context));
+    TRY(check_peers(joined, context, now));
     take_bootstrap(joined);
     return joined;
 }

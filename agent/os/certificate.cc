@@ -118,35 +118,34 @@ int ChainJudge::callback(void* judge, mbedtls_x509_crt* certificate, int depth,
 }
 
 void ChainJudge::look_at(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags) {
-    const WallTime not_before = wall_time_of(certificate.valid_from);
-    const WallTime not_after = wall_time_of(certificate.valid_to);
     flags &= ~date_flags;
-    if (m_now < not_before) flags |= MBEDTLS_X509_BADCERT_FUTURE;
-    if (m_now > not_after) flags |= MBEDTLS_X509_BADCERT_EXPIRED;
-    if ((flags & date_flags) != 0) m_date_problem = date_problem(certificate, depth, flags);
     if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0) m_issuer = text_of(certificate.issuer);
+    m_chain.push_back({wall_time_of(certificate.valid_from), wall_time_of(certificate.valid_to),
+                       text_of(certificate.subject)});
+    if (depth > 0) return;
 
-    // From the anchor down: the leaf comes last, and its facts take over the dates seen so far.
-    const bool is_first = m_leaf.earliest_not_after == WallTime{};
-    LeafFacts facts = depth == 0 ? facts_of(certificate) : LeafFacts{};
-    facts.newest_not_before =
-        is_first ? not_before : std::max(not_before, m_leaf.newest_not_before);
-    facts.earliest_not_after =
-        is_first ? not_after : std::min(not_after, m_leaf.earliest_not_after);
-    m_leaf = std::move(facts);
-    m_has_seen_leaf = depth == 0;
+    // The leaf comes last: only now is it known when the whole chain has begun.
+    m_leaf = facts_of(certificate);
+    m_leaf.newest_not_before = std::ranges::max(m_chain, {}, &Seen::not_before).not_before;
+    m_leaf.earliest_not_after = std::ranges::min(m_chain, {}, &Seen::not_after).not_after;
+    m_has_seen_leaf = true;
+    const WallTime now = m_time.of_chain(m_leaf.newest_not_before);
+    for (const auto& seen : m_chain) flags |= judge_dates(seen, now, &seen == &m_chain.back());
 }
 
-std::string ChainJudge::date_problem(const mbedtls_x509_crt& certificate, int depth,
-                                     std::uint32_t flags) const {
+std::uint32_t ChainJudge::judge_dates(const Seen& certificate, WallTime now, bool is_leaf) {
+    const bool has_expired = now > certificate.not_after;
+    if (!has_expired && now >= certificate.not_before) return 0;
     // Above the leaf it is a CA that ran out, which asks for another remedy.
-    std::string text =
-        depth == 0 ? "" : " comes from '" + text_of(certificate.subject) + "', which";
-    if ((flags & MBEDTLS_X509_BADCERT_EXPIRED) != 0)
-        text += " has expired (not after " + to_rfc3339(wall_time_of(certificate.valid_to));
+    m_date_problem = is_leaf ? "" : " comes from '" + certificate.subject + "', which";
+    if (has_expired)
+        m_date_problem += " has expired (not after " + to_rfc3339(certificate.not_after);
     else
-        text += " is not valid yet (not before " + to_rfc3339(wall_time_of(certificate.valid_from));
-    return text + "; the clock says " + to_rfc3339(m_now) + ")";
+        m_date_problem += " is not valid yet (not before " + to_rfc3339(certificate.not_before);
+    m_date_problem += m_time.is_exact()
+                          ? "; the clock says " + to_rfc3339(now) + ")"
+                          : "; whatever the clock says, it is " + to_rfc3339(now) + " or later)";
+    return has_expired ? MBEDTLS_X509_BADCERT_EXPIRED : MBEDTLS_X509_BADCERT_FUTURE;
 }
 
 // The worst first: of a certificate that nobody trusted vouches for, nothing else counts.

@@ -9,9 +9,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
+#include "core/clock_rule.h"
 #include "core/gateway_identity.h"
 
 namespace fortros {
@@ -43,7 +45,7 @@ LeafFacts facts_of(const mbedtls_x509_crt& leaf);
 // calls it for every certificate from the anchor down to the leaf.
 class ChainJudge {
 public:
-    explicit ChainJudge(WallTime now) : m_now(now) {}
+    explicit ChainJudge(CertificateTime time) : m_time(time) {}
 
     static int callback(void* judge, mbedtls_x509_crt* certificate, int depth,
                         std::uint32_t* flags);
@@ -57,11 +59,17 @@ public:
     Error refusal(std::uint32_t flags, std::string_view whose) const;
 
 private:
-    void look_at(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags);
-    std::string date_problem(const mbedtls_x509_crt& certificate, int depth,
-                             std::uint32_t flags) const;
+    struct Seen {
+        WallTime not_before;
+        WallTime not_after;
+        std::string subject;
+    };
 
-    WallTime m_now;
+    void look_at(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags);
+    std::uint32_t judge_dates(const Seen& certificate, WallTime now, bool is_leaf);
+
+    CertificateTime m_time;
+    std::vector<Seen> m_chain;  // from the anchor down
     LeafFacts m_leaf;
     bool m_has_seen_leaf = false;
     std::string m_issuer;        // of the certificate that no anchor vouches for

@@ -16,6 +16,7 @@
 #include "base/secret.h"
 #include "base/time.h"
 #include "core/address.h"
+#include "core/clock_rule.h"
 #include "core/gateway_identity.h"
 #include "core/http.h"
 #include "os/loop.h"
@@ -26,7 +27,7 @@ namespace fortros {
 struct TlsTarget {
     Endpoint endpoint;
     std::string gateway_name;  // what the peer must prove to be; also sent as SNI
-    WallTime now{};            // the time at which its certificates are judged
+    CertificateTime now{};     // when its certificates are judged
     unsigned ifindex = 0;      // leave by this link only; 0: as the routes say
 };
 

@@ -19,11 +19,7 @@ std::vector<BootAction> Boot::start(Now now) {
     m_now = now;
     m_started = m_stage_began = now.instant;
     report_stage(Stage::Settings, "sources " + m_in.settings.sources.text(), m_in.settings_took);
-    report_stage(Stage::Clock,
-                 to_rfc3339(m_now.wall) + (m_in.clock.trusted ? ""
-                                                              : " (not trusted: before the "
-                                                                "floor or far after it)"),
-                 m_in.clock_took,
+    report_stage(Stage::Clock, to_text(m_in.clock), m_in.clock_took,
                  {{"trusted", m_in.clock.trusted}, {"floor", to_rfc3339(m_in.clock.floor)}});
     if (check_policy()) {
         m_phase_deadline = m_now.instant + m_in.settings.link_timeout;
@@ -144,6 +140,8 @@ NodeState Boot::state_to_remember() const {
     std::erase(state.gateways, proved);
     state.gateways.insert(state.gateways.begin(), proved);
     if (state.gateways.size() > state_gateways_limit) state.gateways.resize(state_gateways_limit);
+    // What the clock rule did not take for a floor was garbage.
+    if (state.clock_floor > m_in.clock.floor) state.clock_floor = {};
     state.clock_floor = std::max(state.clock_floor, m_conversation->gateway.newest_not_before);
     state.attestation_serial = std::max(state.attestation_serial, m_joined->attestation.serial);
     // The same words are signed anew for every answer, and no two signatures are alike.

@@ -33,7 +33,6 @@ namespace fortros {
 struct BootInputs {
     Settings settings;
     ClockVerdict clock;
-    bool clock_changed = false;        // the floor was put on the system clock
     std::optional<PrivateKey> key{};   // absent: not made yet
     std::optional<NodeState> state{};  // absent: none, or not sound
     SecretBytes invite{};              // empty: none
@@ -84,6 +83,7 @@ private:
         Candidate candidate;
         GatewayIdentity gateway;
         std::optional<PendingRequest> pending{};
+        WallTime asked{};  // what the clock said then
     };
 
     // The overlay from the remembered bootstrap set.
@@ -120,6 +120,13 @@ private:
     void perform(std::vector<Discovery::Action> actions);
     void give_up(const Discovery::GaveUp& what);
     void round_failed();
+
+    // boot_clock.cc: what the time is
+    CertificateTime certificate_time() const;
+    ClockError take_time(WallTime told);
+    void forget_the_future();
+    bool is_asked_again(Discovery::Id id) const;
+    void asked_again(GatewayIdentity gateway);
 
     // boot_enrolment.cc: stage 6
     bool is_enrolled() const;
@@ -198,6 +205,7 @@ private:
     unsigned m_keys_made = 0;
     std::optional<Conversation> m_conversation;
     bool m_clock_trusted;
+    bool m_clock_stepped_back = false;  // after WireGuard had spoken: gateways must be told
     std::optional<FastStart> m_fast_start;
     bool m_said_session = false;  // in the request: the gateway has left our session alone
     std::optional<Joined> m_joined;

@@ -126,7 +126,7 @@ void Boot::perform(std::vector<Discovery::Action> actions) {
             emit(*cancelled);
         } else if (auto* attempt = std::get_if<Discovery::Attempt>(&action)) {
             m_attempts.emplace_back(attempt->id, m_now.instant);
-            emit(Connect{attempt->id, attempt->candidate.endpoint});
+            emit(Connect{attempt->id, attempt->candidate.endpoint, certificate_time()});
         } else if (auto* stopped = std::get_if<Discovery::CancelAttempt>(&action)) {
             emit(Disconnect{stopped->id});
         } else if (auto* gave_up = std::get_if<Discovery::GaveUp>(&action)) {
@@ -227,6 +227,7 @@ void Boot::on(AttemptFailed event) {
 // --- stage 5: authenticate ---
 
 void Boot::on(Authenticated event) {
+    if (is_asked_again(event.id)) return asked_again(std::move(event.gateway));
     if (m_phase != Phase::Discovering) return emit(Disconnect{event.id});
     const auto candidate = m_discovery->candidate_of(event.id);
     if (!candidate) return emit(Disconnect{event.id});

@@ -62,12 +62,14 @@ void Boot::send_request() {
     body.hostname = m_in.settings.hostname;
     body.boot_id = m_in.boot_id;
     body.agent = m_in.agent;
+    body.clock_stepped_back = m_clock_stepped_back;
     body.has_session = m_said_session = has_session_with(m_conversation->gateway.wireguard_key);
     const ByteView invite = is_enrolled() ? ByteView{} : m_in.invite.view();
     auto pending = make_request(*m_in.key, *m_public_key, m_conversation->gateway,
                                 m_in.settings.gateway_name, std::move(body), invite, m_random);
     if (!pending) return conversation_failed(std::move(pending).error());
     m_conversation->pending = std::move(*pending);
+    m_conversation->asked = m_now.wall;
     // The answer has its own time: storing a key in a slow flash must not eat it up.
     m_phase_deadline = m_now.instant + m_in.settings.attempt_timeout;
     emit(Send{m_conversation->id, serialize(m_conversation->pending->request)});
@@ -81,9 +83,10 @@ void Boot::on(Answered event) {
         .node = *m_public_key,
         .gateway = m_conversation->gateway.wireguard_key,
         .pinned_prefix = m_in.settings.prefix,
-        .now = m_now.wall,
+        .now = m_clock_trusted ? m_now.wall : m_in.clock.floor,
         .chain_not_before = m_conversation->gateway.newest_not_before,
         .chain_not_after = m_conversation->gateway.earliest_not_after,
+        .clock_floor = m_in.clock.floor,
     };
     if (m_in.state && m_in.state->enrolled) {
         context.prefix = m_in.state->prefix;
@@ -101,6 +104,7 @@ void Boot::on(Answered event) {
 
 void Boot::joined(Joined joined) {
     const MembershipAnswer& answer = joined.answer;
+    if (take_time(answer.time) == ClockError::Ahead && m_fast_start) return forget_the_future();
     const bool enrolled_now = m_conversation->pending->request.target == enroll_target;
     report_stage(
         Stage::Enrol,

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "core/clock_rule.h"
 #include "core/discovery.h"
 #include "core/exit_status.h"
 #include "core/gateway_identity.h"
@@ -36,6 +37,7 @@ struct BringUpLinks {};
 struct Connect {
     Discovery::Id id;
     Endpoint endpoint;
+    CertificateTime time;  // when the gateway's certificates are judged
 };
 struct Disconnect {
     Discovery::Id id;
@@ -47,6 +49,7 @@ struct Send {
 struct StoreKey {
     PrivateKey key;
 };
+// The system's clock and the hardware's.
 struct SetClock {
     WallTime time;
 };

@@ -184,8 +184,7 @@ static Prepared<ProbeReport> probe_with(const PrebootOptions& options, char** ar
                  .anchors = *anchors,
                  .key_store = *stores.key,
                  .state_store = *stores.state,
-                 .run_directory = options.run_directory,
-                 .clock_error = clock.now - wall_now()},
+                 .run_directory = options.run_directory},
                 std::move(settings), machine);
     if (shell.run() == ExitStatus::Internal)
         return internal({ErrorCode::Internal, "the event loop failed: see above"});

@@ -87,7 +87,8 @@ void Probe::perform(std::vector<Discovery::Action> actions) {
         } else if (auto* wanted = std::get_if<Discovery::Attempt>(&action)) {
             m_report.attempts.push_back(
                 {.id = wanted->id, .candidate = wanted->candidate, .began = passed()});
-            m_actions.emplace_back(Connect{wanted->id, wanted->candidate.endpoint});
+            m_actions.emplace_back(Connect{wanted->id, wanted->candidate.endpoint,
+                                           certificate_time(m_report.clock, m_now.wall)});
         } else if (auto* stopped = std::get_if<Discovery::CancelAttempt>(&action)) {
             m_actions.emplace_back(Disconnect{stopped->id});
         } else if (auto* gave_up = std::get_if<Discovery::GaveUp>(&action)) {

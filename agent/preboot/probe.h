@@ -47,7 +47,7 @@ struct ProbeReport {
     std::string gateway_name{};
     SourceSet sources{};      // that policy allows
     bool state_lost = false;  // which is why so few are
-    ClockVerdict clock{};     // certificates are judged at its `now`
+    ClockVerdict clock{};     // what certificates are judged by
     std::vector<UplinkHandOff> links{};
     std::optional<Duration> link_usable{};  // the first
     std::string link_trouble{};

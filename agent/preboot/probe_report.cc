@@ -151,13 +151,10 @@ static std::string links_text(const ProbeReport& report) {
 }
 
 std::string to_text(const ProbeReport& report) {
-    std::string text =
-        "gateway  " + report.gateway_name + "\nsources  " +
-        (report.sources.empty() ? "none" : report.sources.text()) +
-        (report.state_lost ? "  (the node has lost its state)" : "") + "\nclock    " +
-        to_rfc3339(report.clock.now) +
-        (report.clock.trusted ? "" : "  (not trusted: before the floor or far after it)") + "\n\n" +
-        links_text(report);
+    std::string text = "gateway  " + report.gateway_name + "\nsources  " +
+                       (report.sources.empty() ? "none" : report.sources.text()) +
+                       (report.state_lost ? "  (the node has lost its state)" : "") +
+                       "\nclock    " + to_text(report.clock) + "\n\n" + links_text(report);
 
     std::vector<std::vector<std::string>> rows;
     for (const auto& silence : report.silences)

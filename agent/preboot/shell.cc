@@ -36,7 +36,7 @@ Shell::Shell(ShellParts parts, Settings settings, Machine& machine)
 
 Shell::~Shell() = default;
 
-Now Shell::now() const { return {monotonic_now(), wall_now() + m_parts.clock_error}; }
+Now Shell::now() const { return {monotonic_now(), wall_now()}; }
 
 ExitStatus Shell::run() {
     m_busy = true;
@@ -121,7 +121,7 @@ void Shell::perform(Connect& action) {
     }
     auto connection = std::make_unique<Connection>(*this, action.id);
     connection->tls = m_connector->connect(
-        {.endpoint = action.endpoint, .gateway_name = m_settings.gateway_name, .now = now().wall},
+        {.endpoint = action.endpoint, .gateway_name = m_settings.gateway_name, .now = action.time},
         *connection);
     m_connections[action.id] = std::move(connection);
 }
@@ -143,7 +143,9 @@ void Shell::perform(SaveState& action) {
 
 void Shell::perform(SetClock& action) {
     if (Status status = set_wall_clock(action.time); !status)
-        note(Level::Warning, "clock-not-set", status.error().text());
+        return note(Level::Warning, "clock-not-set", status.error().text());
+    if (Status status = set_hardware_clock(action.time); !status)
+        note(Level::Debug, "hardware-clock-not-set", status.error().text());
 }
 
 // What the maintainer could not read must not be left behind as if all were well.

@@ -34,7 +34,6 @@ struct ShellParts {
     KeyStore& key_store;
     StateStore& state_store;
     std::string run_directory;
-    std::chrono::seconds clock_error{0};  // what the system clock is behind what is believed
 };
 
 class Shell {

@@ -77,7 +77,10 @@ ExitStatus BootWorld::boot() {
     }
     BootInputs inputs;
     inputs.settings = settings;
-    inputs.clock = {.floor = now.wall, .now = now.wall, .trusted = clock_trusted};
+    inputs.clock = {.rtc = node_now().wall,
+                    .floor = now.wall - one_day,
+                    .now = node_now().wall,
+                    .trusted = clock_trusted};
     if (stored_key) inputs.key = stored_key->duplicate();
     inputs.state = stored_state;
     inputs.invite = SecretBytes(invite);
@@ -89,7 +92,7 @@ ExitStatus BootWorld::boot() {
     const auto perform_all = [this](std::vector<BootAction> actions) {
         for (auto& action : actions) perform(std::move(action));
     };
-    perform_all(boot.start(now));
+    perform_all(boot.start(node_now()));
     for (unsigned steps = 0; !m_finished; ++steps) {
         ASSERT(steps < steps_limit);
         Event event;
@@ -108,7 +111,7 @@ ExitStatus BootWorld::boot() {
                 event = Tick{};
             }
         }
-        if (event) perform_all(boot.step(std::move(*event), now));
+        if (event) perform_all(boot.step(std::move(*event), node_now()));
     }
     took = now.instant - began;
     return *m_finished;
@@ -261,7 +264,14 @@ HttpAnswer BootWorld::answer_of(Host host, const Connection& connection) {
         case Host::Revokes: return org.refuse(RefusalCode::Revoked, 0, request, exporter);
         case Host::Proxy: return {.status = 502, .headers = {}, .body = "<html>Bad Gateway</html>"};
         case Host::Thief: return org.forge(m_forgeries++, request, exporter, now.wall);
-        default: return org.answer(request, exporter, now.wall);
+        default: {
+            auto answer = org.answer(request, exporter, now.wall);
+            // The gateway adds the peer anew, unless it was told of a session that may stay.
+            const bool stays = request.contains(R"("has_session":true)") &&
+                               !request.contains(R"("clock_stepped_back":true)");
+            if (answer.status == 200 && !stays) newest_handshake.reset();
+            return answer;
+        }
     }
 }
 

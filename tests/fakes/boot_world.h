@@ -43,6 +43,7 @@ struct BootWorld : FakeNetwork {
     std::string invite = "an-invite-of-the-test";
     WallTime wall{std::chrono::seconds{1'800'000'000}};
     bool clock_trusted = true;
+    std::chrono::seconds clock_ahead{0};  // of the true time, which is the gateway's
     std::optional<Error> state_store_error{};
     std::optional<Error> key_store_error{};
     std::optional<Error> overlay_error{};
@@ -79,6 +80,8 @@ struct BootWorld : FakeNetwork {
     NodeTunnels tunnels;
     std::optional<HandOff> handed_off;
     std::optional<WallTime> clock_set;
+    std::optional<WallTime>
+        newest_handshake;  // that the gateway has seen, and nothing older counts
     bool taken_down = false;
     Duration took{};
 
@@ -116,6 +119,7 @@ private:
     Duration round_trip_of(const Endpoint& endpoint) const;
     Event fails(Discovery::Id id, ErrorCode code, std::string why);
     void drop(Discovery::Id id);
+    Now node_now() const { return {now.instant, now.wall + clock_ahead}; }
     void after(Duration delay, std::optional<Discovery::Id> id, std::function<Event()> event);
     void at_once(Duration cost, BootEvent event);
     void move_clock(Instant to);

@@ -25,7 +25,9 @@ void BootWorld::apply_overlay(ApplyOverlay& apply) {
     at_once(local_cost, OverlayApplied{std::move(interfaces), apply.remembered});
 }
 
+// A handshake that is older than the newest that the peer has seen is dropped without a word.
 bool BootWorld::is_answered_by(const PublicKey& peer) const {
+    if (newest_handshake && node_now().wall < *newest_handshake) return false;
     if (wireguards.empty()) return gateway_answers_handshake;
     const WireGuardPeer* known = tunnels.peer(peer);
     return known != nullptr && known->endpoint &&
@@ -42,6 +44,7 @@ void BootWorld::initiate(const PublicKey& peer, unsigned watch) {
             initiate(peer, watch);
             return {};
         });
+    newest_handshake = node_now().wall;
     after(handshake_takes / 2, {}, [this, peer]() -> Event {
         if (peer == org.gateway_public) org.sessions.insert(m_node);
         return {};
@@ -74,6 +77,7 @@ void BootWorld::perform_local(BootAction& action) {
     } else if (auto* clock = std::get_if<SetClock>(&action)) {
         order.emplace_back("set-clock");
         clock_set = clock->time;
+        clock_ahead = clock->time - now.wall;
     } else if (auto* apply = std::get_if<ApplyOverlay>(&action)) {
         order.emplace_back("apply-overlay");
         apply_overlay(*apply);
@@ -87,6 +91,7 @@ void BootWorld::perform_local(BootAction& action) {
     } else if (std::get_if<TakeDownOverlay>(&action)) {
         tell("the overlay is taken down");
         taken_down = true;
+        order.emplace_back("take-down");
         tunnels.take_down();
     }
 }

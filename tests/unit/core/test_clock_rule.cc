@@ -77,3 +77,43 @@ TEST_CASE("nothing known, nothing trusted") {
     CHECK_FALSE(judge_clock({.rtc = WallTime::max()}).trusted);
     CHECK_FALSE(judge_clock({.rtc = at("1970-06-01")}).trusted);
 }
+
+// Who stands before a machine with an empty battery would not know what is wrong with it.
+TEST_CASE("a verdict says what the clock said and why it is not trusted") {
+    CHECK(to_text(judge_clock(evidence_at("2027-03-01"))) == "2027-03-01T00:00:00Z");
+    CHECK(to_text(judge_clock(evidence_at("1970-01-01"))) ==
+          "1970-01-01T00:00:00Z, not trusted: it is 2026-11-22T00:00:00Z or later");
+    CHECK(to_text(judge_clock(evidence_at("2036-11-22"))) ==
+          "2036-11-22T00:00:00Z, not trusted: too long after 2026-11-22T00:00:00Z, the newest time "
+          "that is certain");
+    CHECK(to_text(judge_clock({.rtc = at("2026-11-22")}))
+              .ends_with("nothing is known to judge it by"));
+}
+
+// A chain whose leaf was issued after the image was built would be "not yet valid", for ever; or, if
+// that were simply forgiven, one that has ended would be good, for ever.
+TEST_CASE(
+    "certificates are judged by a trusted clock, or else at the earliest time that they allow") {
+    const auto time_of_chain = [](std::string_view rtc, std::string_view newest_not_before) {
+        const auto verdict = judge_clock(evidence_at(rtc));
+        return certificate_time(verdict, verdict.now + 5s).of_chain(at(newest_not_before));
+    };
+    CHECK(time_of_chain("2027-03-01", "2026-12-01") == at("2027-03-01") + 5s);
+    CHECK(time_of_chain("2027-03-01", "2027-04-01") == at("2027-03-01") + 5s);
+    for (const auto* rtc : {"1970-01-01", "2026-11-21", "2036-11-22"}) {
+        CHECK(time_of_chain(rtc, "2026-10-01") == at("2026-11-22"));
+        CHECK(time_of_chain(rtc, "2026-12-01") == at("2026-12-01"));
+    }
+}
+
+// A right clock would be set wrong by every slow gateway; a wrong one would stay wrong.
+TEST_CASE("a clock is wrong when the gateway's time lies well outside of the request's") {
+    const WallTime asked = at("2027-03-01");
+    const WallTime answered = asked + 3s;
+    CHECK(clock_error(asked, asked + 1s, answered) == ClockError::None);
+    CHECK(clock_error(asked, asked - clock_tolerance, answered) == ClockError::None);
+    CHECK(clock_error(asked, asked - clock_tolerance - 1s, answered) == ClockError::Ahead);
+    CHECK(clock_error(asked, answered + clock_tolerance, answered) == ClockError::None);
+    CHECK(clock_error(asked, answered + clock_tolerance + 1s, answered) == ClockError::Behind);
+    CHECK(clock_error(WallTime{}, answered, WallTime{3s}) == ClockError::Behind);
+}

@@ -117,9 +117,6 @@ TEST_CASE("a proved answer is still checked against what the node knows") {
     CHECK(c.why_not([](MembershipAnswer& a) {
                a.signers[0][5] ^= 1;
            }).contains("not the organisation's"));
-    CHECK(c.why_not([](MembershipAnswer& a) {
-               a.time += 40 * one_day;
-           }).contains("outside the dates"));
     CHECK(c.why_not([](MembershipAnswer&) {}).empty());
 }
 
@@ -222,6 +219,44 @@ TEST_CASE("a member gets a bootstrap set, checked, with the certificate that che
     REQUIRE(signer);
     CHECK(check_bootstrap_set(joined.answer.bootstrap, {*signer}, c.org.prefix, c.node_public,
                               c.now + 13 * one_day));
+}
+
+// A gateway whose own clock is wrong would set that of every node that asks it, and a thief's his.
+TEST_CASE("a time that cannot be is not believed") {
+    Conversation c;
+    const auto why_not = [&c](std::chrono::seconds away) {
+        c.org.tamper = [away](MembershipAnswer& a) { a.time += away; };
+        const auto verdict = c.judge(c.ask());
+        return verdict ? "" : verdict.error().text();
+    };
+    const std::chrono::seconds a_day = one_day;
+    CHECK(why_not(-a_day).empty());
+    CHECK(why_not(a_day).empty());
+    CHECK(why_not(-a_day - 1s).contains("before its own certificate chain begins"));
+    CHECK(why_not(a_day + 1s).contains("after its own certificate chain has ended"));
+    c.context.clock_floor = c.now - 1h;
+    CHECK(why_not(-1h).empty());
+    CHECK(why_not(-1h - 1s).contains("before a time that surely is past"));
+    CHECK(why_not(-1h - 1s).contains(to_rfc3339(c.now - 1h - 1s)));
+}
+
+// With an empty battery every member's attestation would be judged by a clock of 1970.
+TEST_CASE("an answer is judged at its own time, or at a later one that the clock knows") {
+    Conversation c;
+    std::chrono::seconds left{};
+    c.org.tamper = [&](MembershipAnswer& a) {
+        a.attestation = c.org.signer.attest(a.prefix, a.node, a.role, a.time + left);
+    };
+    const auto is_good = [&](WallTime clock, std::chrono::seconds life) {
+        c.context.now = clock;
+        left = life;
+        return c.judge(c.ask()).has_value();
+    };
+    CHECK(is_good(WallTime{}, 0s));
+    CHECK_FALSE(is_good(WallTime{}, -1s));
+    CHECK_FALSE(is_good(c.now - 3h, -1s));
+    CHECK(is_good(c.now + 3h, 3h));
+    CHECK_FALSE(is_good(c.now + 3h, 3h - 1s));
 }
 
 // A clock of years ago must not cost a node its set: the gateway's is the authentic one.

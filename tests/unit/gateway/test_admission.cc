@@ -527,7 +527,8 @@ TEST_CASE(
 }
 
 // The kernel remembers a handshake from the future for longer than the gateway runs.
-TEST_CASE("admission: a gateway that has started anew takes a node that it sees first for rebooted") {
+TEST_CASE(
+    "admission: a gateway that has started anew takes a node that it sees first for rebooted") {
     World world;
     FakeNode node(2);
     world.enrolled(node);

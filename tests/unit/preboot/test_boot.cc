@@ -320,15 +320,6 @@ TEST_CASE("without a handshake everything is handed off, with a status of its ow
     }
 }
 
-// One WireGuard packet from a clock far ahead poisons the peer; the join's time comes first.
-TEST_CASE("an untrusted clock is set from the join before WireGuard is configured") {
-    BootWorld world;
-    world.clock_trusted = false;
-    REQUIRE(world.boot() == ExitStatus::Joined);
-    REQUIRE(world.clock_set);
-    CHECK(position(world, "set-clock") < position(world, "apply-overlay"));
-}
-
 TEST_CASE("what the kernel or the disk refuses has its own exit status") {
     BootWorld world;
     ExitStatus expected = ExitStatus::Joined;
