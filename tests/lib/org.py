@@ -127,6 +127,16 @@ class Org:
         certs("make-org", folder, "--like", self.folder)
         return Org(pathlib.Path(folder))
 
+    def copy(self, folder):
+        """Another folder with the same keys, for another certificate."""
+        shutil.copytree(self.folder, folder)
+        return Org(pathlib.Path(folder))
+
+    def redate(self, begin, end):
+        """Gives the CA another life. What it has issued stays as it is, and may begin before it now."""
+        openssl("x509", "-in", self.ca, "-key", self.ca_key, "-sha256", "-not_before", _asn1_time(begin, None),
+                "-not_after", _asn1_time(end, None), "-out", self.ca)
+
     def twin(self, folder):
         """An impostor: another CA with the same subject and the same names, to the letter."""
         twin = self.successor(folder)
