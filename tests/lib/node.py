@@ -75,15 +75,17 @@ def with_files(initrd, files):
 
 
 class NodeBoot:
-    """One boot, from power-on until the machine switches itself off or the test leaves it."""
+    """One boot, from power-on until the machine switches itself off or the test leaves it. `clock`: the
+    moment, in UTC, that the hardware clock shows at power-on; without one it is right."""
 
-    def __init__(self, node, name, boots_from, *, on_line=None, nics=None, memory_mib=MEMORY_MIB):
+    def __init__(self, node, name, boots_from, *, on_line=None, nics=None, memory_mib=MEMORY_MIB, clock=None):
         self.name = name
         self.capture = node.folder / f"{name}.pcap"
         if nics is None:
             nics = [qemu.Nic(node.plug, MAC, self.capture)] if node.plug else []
         self._options = boots_from | {"nics": nics, "channels": [commands.PORT], "memory_mib": memory_mib,
-                                      "on_line": on_line}
+                                      "on_line": on_line,
+                                      "extra": ["-rtc", f"base={clock:%Y-%m-%dT%H:%M:%S}"] if clock else []}
         self._folder = node.folder
         self.machine = None
         self.commands = None
