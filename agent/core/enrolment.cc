@@ -147,8 +147,8 @@ static Result<Joined> check_membership(std::string_view body, const JudgeContext
         is_reserved(answer.overlay_address))
         return fail(ErrorCode::Untrusted, "the overlay address does not follow from the node's key",
                     answer.overlay_address.text());
-    joined.org = TRY(verify_org_word(answer.signers, answer.document, context.signers_since,
-                                     verifier, now));
+    joined.org =
+        TRY(verify_org_word(answer.signers, answer.document, context.signers_since, verifier, now));
     TRY(check_document(joined.org.document, answer, context));
     joined.attestation =
         TRY(check_attestation(answer.attestation, joined.org.signers, answer.prefix, now));

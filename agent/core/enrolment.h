@@ -61,7 +61,7 @@ struct JudgeContext {
     std::uint64_t document_serial = 0;     // of the newest org document seen
     WallTime signers_since{};              // what the newest of them said
     std::uint64_t attestation_serial = 0;  // of the newest attestation of this node seen
-    WallTime now{};  // it is not before that: a trusted clock, or the clock's floor
+    WallTime now{};               // it is not before that: a trusted clock, or the clock's floor
     WallTime chain_not_before{};  // the answer's time must lie between the dates of the chain
     WallTime chain_not_after{};   // that vouches for the gateway,
     WallTime clock_floor{};       // and not before what surely is past

@@ -38,7 +38,7 @@ struct BootInputs {
     SecretBytes invite{};              // empty: none
     std::string invite_problem{};      // why there is none although there is a file
     std::string boot_id{};
-    std::string agent{};  // name and version
+    std::string agent{};               // name and version
     std::vector<Bytes> authorities{};  // the pinned CA certificates, DER, for the hand-off
     Duration settings_took{};
     Duration clock_took{};

@@ -266,9 +266,11 @@ HttpAnswer BootWorld::answer_of(Host host, const Connection& connection) {
         case Host::Thief: return org.forge(m_forgeries++, request, exporter, now.wall);
         default: {
             auto answer = org.answer(request, exporter, now.wall);
-            // The gateway adds the peer anew, unless it was told of a session that may stay.
-            const bool stays = request.contains(R"("has_session":true)") &&
-                               !request.contains(R"("clock_stepped_back":true)");
+            // The gateway adds the peer anew when it hears of this boot first, and later if it has no
+            // session; but it leaves alone what it was told of, unless that was from the future.
+            const bool has_session = request.contains(R"("has_session":true)") ||
+                                     (requests.size() > 1 && newest_handshake);
+            const bool stays = has_session && !request.contains(R"("clock_stepped_back":true)");
             if (answer.status == 200 && !stays) newest_handshake.reset();
             return answer;
         }
