@@ -113,9 +113,6 @@ void Boot::joined(Joined joined) {
         {{"overlay_address", answer.overlay_address.text()},
          {"public_key", answer.node.base64()},
          {"first_time", enrolled_now}});
-    // The gateway's time is proved, and lies between the dates of its chain; the RTC is not.
-    if (!m_clock_trusted) emit(SetClock{answer.time});
-    m_clock_trusted = true;
     const auto& policy = joined.org.document.sources;
     if (policy && policy_to_remember(m_in.settings, {}, policy) != policy)
         warn("policy-not-taken", "the org document allows " + policy->text() +
