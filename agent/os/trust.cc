@@ -96,8 +96,7 @@ Result<std::unique_ptr<TrustAnchors>> TrustAnchors::make(const std::vector<ByteV
     if (certificates.size() > count_limit)
         return fail(ErrorCode::InvalidData,
                     "'" + file + "' holds " + std::to_string(certificates.size()) +
-                        " certificates; at most " + std::to_string(count_limit) +
-                        " can be pinned");
+                        " certificates; at most " + std::to_string(count_limit) + " can be pinned");
     Chain chain(new_chain());
     const mbedtls_x509_crt* last = nullptr;
     for (std::size_t i = 0; i < certificates.size(); ++i) {

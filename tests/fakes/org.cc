@@ -101,10 +101,8 @@ std::string FakeOrg::membership(const PublicKey& node, WallTime now) const {
         .domain = domain,
         .signers = {signer.certificate()},
     };
-    OrgDocument document{.prefix = prefix,
-                         .serial = document_serial,
-                         .sources = document_sources,
-                         .domain = domain};
+    OrgDocument document{
+        .prefix = prefix, .serial = document_serial, .sources = document_sources, .domain = domain};
     for (const auto& [key, revoked] : nodes)
         if (revoked) document.revoked.push_back(key);
     document.revocation_number = document.revoked.size();

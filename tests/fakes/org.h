@@ -66,7 +66,7 @@ struct FakeOrg {
     std::map<PublicKey, bool> nodes;  // revoked?
     std::uint64_t document_serial = 1;
     std::optional<SourceSet> document_sources{};
-    std::set<PublicKey> sessions;     // nodes with which the gateway's WireGuard has one
+    std::set<PublicKey> sessions;  // nodes with which the gateway's WireGuard has one
     Endpoint wireguard = *Endpoint::parse("203.0.113.5:51820");
 
     // How the gateway answers instead of as it should.
@@ -78,7 +78,7 @@ struct FakeOrg {
     std::uint32_t retry_after = 0;
     bool forget_proof = false;
     std::function<void(MembershipAnswer& answer)> tamper{};
-    void (*tamper_with_set)(BootstrapSet& set) = nullptr;  // before it is signed
+    void (*tamper_with_set)(BootstrapSet& set) = nullptr;               // before it is signed
     std::function<void(OrgDocument& document)> tamper_with_document{};  // the same
 
     // What a node sent in the clear of its TLS connection, and what it gets back.

@@ -109,11 +109,12 @@ public:
             return json;
         }
         if (!m_connection) TRY(connect());
-        NodeRequest body{.hostname = "client-" + std::string(word(1)),
-                         .boot_id = std::string(32, word(2).starts_with("boot=") ? word(2).back() : 'b'),
-                         .agent = "gateway-client",
-                         .clock_stepped_back = word(2) == "stepped-back",
-                         .has_session = word(2) == "has-session"};
+        NodeRequest body{
+            .hostname = "client-" + std::string(word(1)),
+            .boot_id = std::string(32, word(2).starts_with("boot=") ? word(2).back() : 'b'),
+            .agent = "gateway-client",
+            .clock_stepped_back = word(2) == "stepped-back",
+            .has_session = word(2) == "has-session"};
         KernelRandom random;
         const std::string invite(verb == "enroll" ? word(2) : "");
         auto pending = TRY(make_request(node.key, node.public_key, m_connection->gateway, m_name,
