@@ -44,12 +44,13 @@ void remember_set(BootWorld& world, RememberedSet kind, const PublicKey& node,
                                   {*Endpoint::parse("198.51.100.99:51820")}, true));
     const FakeSigner& signer = kind == RememberedSet::ByStranger ? stranger : world.org.signer;
     const auto seconds = static_cast<std::uint64_t>(world.wall.time_since_epoch().count());
-    BootstrapSet set{.prefix = world.org.prefix,
-                     .node = kind == RememberedSet::OfAnother ? other_node : node,
-                     .serial = seconds - 1 - random.below(1'000'000),
-                     .not_after = world.wall + one_day * (1 + random.below(14)),
-                     .policy_serial = newest_document - (kind == RememberedSet::OlderPolicy ? 1 : 0),
-                     .peers = std::move(peers)};
+    BootstrapSet set{
+        .prefix = world.org.prefix,
+        .node = kind == RememberedSet::OfAnother ? other_node : node,
+        .serial = seconds - 1 - random.below(1'000'000),
+        .not_after = world.wall + one_day * (1 + random.below(14)),
+        .policy_serial = newest_document - (kind == RememberedSet::OlderPolicy ? 1 : 0),
+        .peers = std::move(peers)};
     if (kind == RememberedSet::Expired)
         set.not_after = world.wall - std::chrono::seconds{1 + random.below(1'000'000)};
     if (kind == RememberedSet::OtherPrefix) set.prefix.bytes[3] ^= 1;
