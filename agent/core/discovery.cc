@@ -9,52 +9,6 @@ namespace fortros {
 
 static constexpr std::array all_sources = {Source::Cached, Source::PublicDns, Source::DhcpDns};
 
-std::string_view name_of(Source source) {
-    switch (source) {
-        case Source::Cached: return "cached";
-        case Source::PublicDns: return "public-dns";
-        case Source::DhcpDns: return "dhcp-dns";
-    }
-    return "cached";
-}
-
-std::optional<Source> source_from(std::string_view name) {
-    for (Source source : all_sources)
-        if (name == name_of(source)) return source;
-    return std::nullopt;
-}
-
-SourceSet SourceSet::all() {
-    SourceSet set;
-    for (Source source : all_sources) set.add(source);
-    return set;
-}
-
-SourceSet SourceSet::only(Source source) { return SourceSet().add(source); }
-
-SourceSet SourceSet::operator&(SourceSet other) const {
-    SourceSet both;
-    both.m_bits = m_bits & other.m_bits;
-    return both;
-}
-
-std::string SourceSet::text() const {
-    std::string text;
-    for (Source source : all_sources) {
-        if (!has(source)) continue;
-        if (!text.empty()) text += ' ';
-        text += name_of(source);
-    }
-    return text;
-}
-
-std::optional<SourceSet> SourceSet::from_bits(std::uint8_t bits) {
-    if ((bits & ~all().m_bits) != 0) return std::nullopt;
-    SourceSet set;
-    set.m_bits = bits;
-    return set;
-}
-
 Discovery::Discovery(DiscoveryPlan plan, Id first_id)
     : m_plan(std::move(plan)), m_next_id(first_id) {
     for (Source source : all_sources)
@@ -80,10 +34,10 @@ std::vector<Discovery::Action> Discovery::looked_up(Id id, Result<std::vector<En
     if (!answer && answer.error().code == ErrorCode::Unreachable)
         m_unheard.emplace_back(source, resolvers);
     if (!answer)
-        give_up(id, source, std::nullopt, std::move(answer).error());
+        give_up(id, source, std::nullopt, std::move(answer).error(), resolvers.ifindex);
     else if (answer->empty())
-        give_up(id, source, std::nullopt,
-                {ErrorCode::NameNotResolved, "the name has no addresses"});
+        give_up(id, source, std::nullopt, {ErrorCode::NameNotResolved, "the name has no addresses"},
+                resolvers.ifindex);
     else {
         Run& run = run_of(source);
         take_in(run,
@@ -94,17 +48,27 @@ std::vector<Discovery::Action> Discovery::looked_up(Id id, Result<std::vector<En
 }
 
 std::vector<Discovery::Action> Discovery::attempt_connected(Id id, Instant now) {
-    if (std::ranges::contains(m_attempts, id, &RunningAttempt::id))
-        m_next_source = std::max(m_next_source, now + m_plan.head_start);
+    const auto* attempt = attempt_of(id);
+    if (attempt) m_next_source = std::max(m_next_source, now + m_plan.head_start);
+    if (attempt && attempt->candidate.ifindex == 0) m_detours.hold_back(now + m_plan.head_start);
     return advance(now);
 }
 
 std::vector<Discovery::Action> Discovery::attempt_failed(Id id, Error error, Instant now) {
+    const bool was_winner = m_winner && m_winner->id == id;
     const auto attempt = remove_attempt(id);
     if (!attempt) return {};
     const Candidate& candidate = attempt->candidate;
+    const bool was_heard =
+        was_winner && error.code != ErrorCode::Unreachable && error.code != ErrorCode::Timeout;
+    if (was_heard) {  // by another link it would say the same
+        m_plan.left_out.push_back(candidate.endpoint);
+        m_detours.forget(candidate.endpoint);
+        for (Run& run : m_runs) std::erase(run.candidates, candidate.endpoint);
+    }
     if (error.code == ErrorCode::Unreachable) m_unreached.push_back(candidate);
-    give_up(id, candidate.source, candidate.endpoint, std::move(error));
+    if (candidate.ifindex == 0) m_detours.hurry(candidate.endpoint, now);
+    give_up(id, candidate.source, candidate.endpoint, std::move(error), candidate.ifindex);
     m_next_attempt = now;
     return advance(now);
 }
@@ -115,20 +79,51 @@ std::vector<Discovery::Action> Discovery::set_aside(Id id, Instant now) {
     return advance(now);
 }
 
-std::vector<Discovery::Action> Discovery::learn(const std::vector<ResolverSet>& dhcp_resolvers,
-                                                Instant now) {
+void Discovery::left_by(Id id, unsigned ifindex) {
+    if (ifindex == 0) return;
+    if (const auto attempt = std::ranges::find(m_attempts, id, &RunningAttempt::id);
+        attempt != m_attempts.end()) {
+        attempt->link = ifindex;
+        m_detours.leave_out(attempt->candidate.endpoint, ifindex);
+    }
+    const auto lookup = std::ranges::find(m_lookups, id, &RunningLookup::id);
+    if (lookup == m_lookups.end() || lookup->source != Source::PublicDns) return;
+    const ResolverSet same{lookup->resolvers.servers, ifindex};
+    std::erase(run_of(lookup->source).resolvers, same);
+    if (!std::ranges::contains(m_plan.public_resolvers, same))
+        m_plan.public_resolvers.push_back(same);
+}
+
+// Takes the new ones over, as known and as to be asked.
+static void add_new(const std::vector<ResolverSet>& found, std::vector<ResolverSet>& known,
+                    std::vector<ResolverSet>* to_ask) {
+    for (const auto& resolvers : found) {
+        if (std::ranges::contains(known, resolvers)) continue;
+        known.push_back(resolvers);
+        if (to_ask) to_ask->push_back(resolvers);
+    }
+}
+
+std::vector<Discovery::Action> Discovery::learn(const DiscoveryPlan& plan, Instant now) {
+    const auto before = std::exchange(m_plan.links, plan.links);
     for (const auto& candidate : std::exchange(m_unreached, {})) {
-        std::erase(m_tried, candidate.endpoint);
+        if (std::ranges::contains(m_plan.left_out, candidate.endpoint)) continue;
+        if (candidate.ifindex != 0) {
+            m_detours.put_back(candidate);
+            continue;
+        }
+        std::erase(m_tried, candidate);
         run_of(candidate.source).candidates.push_back(candidate.endpoint);
     }
     for (auto& [source, resolvers] : std::exchange(m_unheard, {}))
         run_of(source).resolvers.push_back(std::move(resolvers));
-    const auto run = std::ranges::find(m_runs, Source::DhcpDns, &Run::source);
-    if (run == m_runs.end()) return advance(now);
-    for (const auto& resolvers : dhcp_resolvers) {
-        if (std::ranges::contains(m_plan.dhcp_resolvers, resolvers)) continue;
-        m_plan.dhcp_resolvers.push_back(resolvers);
-        if (run->started) run->resolvers.push_back(resolvers);
+    detour_by_new_links(before, now);
+    for (Run& run : m_runs) {
+        auto* to_ask = run.started ? &run.resolvers : nullptr;
+        if (run.source == Source::PublicDns)
+            add_new(plan.public_resolvers, m_plan.public_resolvers, to_ask);
+        if (run.source == Source::DhcpDns)
+            add_new(plan.dhcp_resolvers, m_plan.dhcp_resolvers, to_ask);
     }
     return advance(now);
 }
@@ -139,11 +134,14 @@ std::vector<Discovery::Action> Discovery::attempt_authenticated(Id id) {
     if (!winner) return {};
     m_winner = std::move(winner);
     for (const auto& attempt : std::views::reverse(m_attempts)) {
-        const Endpoint& endpoint = attempt.candidate.endpoint;
-        Run& run = run_of(attempt.candidate.source);
-        run.candidates.insert(run.candidates.begin(), endpoint);
-        std::erase(m_tried, endpoint);
         m_out.push_back(CancelAttempt{attempt.id});
+        if (attempt.candidate.ifindex != 0) {
+            m_detours.put_back(attempt.candidate);
+            continue;
+        }
+        Run& run = run_of(attempt.candidate.source);
+        run.candidates.insert(run.candidates.begin(), attempt.candidate.endpoint);
+        std::erase(m_tried, attempt.candidate);
     }
     for (auto& lookup : std::views::reverse(m_lookups)) {
         Run& run = run_of(lookup.source);
@@ -156,11 +154,20 @@ std::vector<Discovery::Action> Discovery::attempt_authenticated(Id id) {
     return std::exchange(m_out, {});
 }
 
-std::optional<Candidate> Discovery::candidate_of(Id id) const {
-    if (m_winner && m_winner->id == id) return m_winner->candidate;
+const Discovery::RunningAttempt* Discovery::attempt_of(Id id) const {
+    if (m_winner && m_winner->id == id) return &*m_winner;
     const auto attempt = std::ranges::find(m_attempts, id, &RunningAttempt::id);
-    if (attempt == m_attempts.end()) return std::nullopt;
-    return attempt->candidate;
+    return attempt == m_attempts.end() ? nullptr : &*attempt;
+}
+
+std::optional<Candidate> Discovery::candidate_of(Id id) const {
+    const auto* attempt = attempt_of(id);
+    return attempt ? std::optional(attempt->candidate) : std::nullopt;
+}
+
+unsigned Discovery::link_of(Id id) const {
+    const auto* attempt = attempt_of(id);
+    return attempt ? attempt->link : 0;
 }
 
 // --- what follows from it -------------------------------------------------------------------------
@@ -188,7 +195,8 @@ void Discovery::end_overdue(Instant now) {
         m_out.push_back(CancelLookup{lookup.id});
         give_up(
             lookup.id, lookup.source, std::nullopt,
-            {ErrorCode::Timeout, "no resolver answered within " + to_text(m_plan.lookup_timeout)});
+            {ErrorCode::Timeout, "no resolver answered within " + to_text(m_plan.lookup_timeout)},
+            lookup.resolvers.ifindex);
         return true;
     });
     std::erase_if(m_attempts, [&](const RunningAttempt& attempt) {
@@ -196,7 +204,9 @@ void Discovery::end_overdue(Instant now) {
         m_out.push_back(CancelAttempt{attempt.id});
         give_up(
             attempt.id, attempt.candidate.source, attempt.candidate.endpoint,
-            {ErrorCode::Timeout, "did not authenticate within " + to_text(m_plan.attempt_timeout)});
+            {ErrorCode::Timeout, "did not authenticate within " + to_text(m_plan.attempt_timeout)},
+            attempt.candidate.ifindex);
+        if (attempt.candidate.ifindex == 0) m_detours.hurry(attempt.candidate.endpoint, now);
         m_next_attempt = now;
         return true;
     });
@@ -256,16 +266,52 @@ void Discovery::start_lookups(Run& run, Instant now) {
 void Discovery::start_attempts(Instant now) {
     const std::size_t limit = m_plan.race ? attempts_at_once : 1;
     while (m_attempts.size() < limit) {
-        if (std::ranges::all_of(m_runs, &std::vector<Endpoint>::empty, &Run::candidates)) return;
+        const bool may_detour = may_take_detour(now);
+        if (!has_untried() && !may_detour) {
+            if (const auto due = m_detours.next_due()) wake(*due);
+            return;
+        }
         if (!m_attempts.empty() && now < m_next_attempt) return wake(m_next_attempt);
-        const Candidate candidate = take_candidate();
+        // In turn, so that neither many candidates nor many links keep the others waiting.
+        m_took_detour = may_detour && !(m_took_detour && has_untried());
+        const Candidate candidate = m_took_detour ? m_detours.take() : take_candidate();
         const Id id = m_next_id++;
-        m_tried.push_back(candidate.endpoint);
-        for (Run& run : m_runs) std::erase(run.candidates, candidate.endpoint);
-        m_attempts.push_back({id, candidate, now + m_plan.attempt_timeout});
+        m_attempts.push_back({id, candidate, now + m_plan.attempt_timeout, candidate.ifindex});
         m_next_attempt = now + attempt_stagger;
         wake(m_attempts.back().deadline);
         m_out.push_back(Attempt{id, candidate});
+        if (candidate.ifindex != 0) continue;
+        m_tried.push_back(candidate);
+        for (Run& run : m_runs) std::erase(run.candidates, candidate.endpoint);
+        m_detours.add(candidate, ways_to(candidate.endpoint.address, m_plan.links),
+                      now + m_plan.head_start);
+    }
+}
+
+// One after the other means that first everything is tried as the routes lead.
+bool Discovery::may_take_detour(Instant now) const {
+    if (!m_plan.race) return !m_detours.empty() && !has_untried();
+    return m_detours.next_due().value_or(Instant::max()) <= now;
+}
+
+bool Discovery::has_untried() const {
+    return std::ranges::any_of(m_runs, [](const Run& run) { return !run.candidates.empty(); });
+}
+
+// What is under way keeps its head start; what has failed has had it.
+void Discovery::detour_by_new_links(const std::vector<Uplink>& before, Instant now) {
+    for (const Candidate& tried : m_tried) {
+        if (std::ranges::contains(m_plan.left_out, tried.endpoint)) continue;
+        auto ways = ways_to(tried.endpoint.address, m_plan.links);
+        std::erase_if(ways, [&](const Uplink& way) {
+            const auto known = std::ranges::find(before, way.ifindex, &Uplink::ifindex);
+            return known != before.end() && known->leads_to(tried.endpoint.address);
+        });
+        const auto running = std::ranges::find(m_attempts, tried, &RunningAttempt::candidate);
+        const Instant due = running == m_attempts.end()
+                                ? now
+                                : running->deadline - m_plan.attempt_timeout + m_plan.head_start;
+        m_detours.add(tried, ways, due);
     }
 }
 
@@ -294,7 +340,8 @@ Candidate Discovery::take_candidate() {
 
 void Discovery::take_in(Run& run, std::span<const Endpoint> endpoints) {
     for (const auto& endpoint : endpoints)
-        if (!std::ranges::contains(m_tried, endpoint) &&
+        if (!std::ranges::contains(m_tried, endpoint, &Candidate::endpoint) &&
+            !std::ranges::contains(m_plan.left_out, endpoint) &&
             !std::ranges::contains(run.candidates, endpoint))
             run.candidates.push_back(endpoint);
 }
@@ -305,12 +352,11 @@ Discovery::Run& Discovery::run_of(Source source) {
 
 bool Discovery::has_work(const Run& run) const {
     return !run.started || !run.resolvers.empty() || !run.candidates.empty() || is_asking(run) ||
-           is_trying(run);
+           is_trying(run) || m_detours.has(run.source);
 }
 
 bool Discovery::is_anything_under_way() const {
-    return !m_lookups.empty() || !m_attempts.empty() ||
-           std::ranges::any_of(m_runs, [](const Run& run) { return !run.candidates.empty(); });
+    return !m_lookups.empty() || !m_attempts.empty() || has_untried() || !m_detours.empty();
 }
 
 bool Discovery::is_asking(const Run& run) const {
@@ -323,8 +369,9 @@ bool Discovery::is_trying(const Run& run) const {
     });
 }
 
-void Discovery::give_up(Id id, Source source, std::optional<Endpoint> endpoint, Error error) {
-    m_out.push_back(GaveUp{id, source, endpoint, std::move(error)});
+void Discovery::give_up(Id id, Source source, std::optional<Endpoint> endpoint, Error error,
+                        unsigned ifindex) {
+    m_out.push_back(GaveUp{id, source, endpoint, std::move(error), ifindex});
 }
 
 std::optional<Discovery::RunningAttempt> Discovery::remove_attempt(Id id) {

@@ -10,6 +10,9 @@
 // A source that has nothing left hands its turn to the next at once; one that is only slow does when
 // its head start is over. What is cancelled because another authenticated is taken up again if that
 // one turns out to be of no use. With race = false everything is done one after the other.
+//
+// Everything is tried as the kernel's routes lead. Where several links lead to a candidate, what the
+// routes do not reach within a head start is tried by the others too (core/detours.h).
 #pragma once
 
 #include <cstdint>
@@ -24,54 +27,16 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "core/address.h"
+#include "core/detours.h"
+#include "core/source.h"
 
 namespace fortros {
-
-enum class Source : std::uint8_t { Cached, PublicDns, DhcpDns };
-
-std::string_view name_of(Source source);  // "cached", "public-dns", "dhcp-dns"
-std::optional<Source> source_from(std::string_view name);
-
-// Which sources policy allows. Their order is fixed: cached, public DNS, DHCP DNS.
-class SourceSet {
-public:
-    SourceSet() = default;
-    static SourceSet all();
-    static SourceSet only(Source source);
-
-    bool has(Source source) const { return (m_bits & bit(source)) != 0; }
-    bool empty() const { return m_bits == 0; }
-    SourceSet& add(Source source) {
-        m_bits |= bit(source);
-        return *this;
-    }
-    // What both allow.
-    SourceSet operator&(SourceSet other) const;
-    std::string text() const;  // "cached public-dns"
-    bool operator==(const SourceSet&) const = default;
-
-    std::uint8_t bits() const { return m_bits; }
-    static std::optional<SourceSet> from_bits(std::uint8_t bits);
-
-private:
-    static std::uint8_t bit(Source source) {
-        return static_cast<std::uint8_t>(1U << static_cast<unsigned>(source));
-    }
-    std::uint8_t m_bits = 0;
-};
-
-struct Candidate {
-    Endpoint endpoint;
-    Source source = Source::Cached;
-    bool operator==(const Candidate&) const = default;
-};
-
-inline constexpr std::size_t candidates_per_source_limit = 16;
 
 // Resolvers that are asked together, in this order, the next when one is silent or broken.
 struct ResolverSet {
     std::vector<IpAddress> servers{};
-    unsigned ifindex = 0;  // the link that the link-local ones among them are on; 0: none known
+    unsigned ifindex =
+        0;  // asked by this link only, which link-local ones are on; 0: by the routes
     bool operator==(const ResolverSet&) const = default;
 };
 
@@ -80,11 +45,14 @@ struct DiscoveryPlan {
     std::vector<Endpoint> cached{};
     std::vector<ResolverSet> public_resolvers{};
     std::vector<ResolverSet> dhcp_resolvers{};
+    std::vector<Uplink> links{};       // that work
+    std::vector<Endpoint> left_out{};  // not to be tried, whoever names them
     std::string gateway_name;
     std::string service{};  // asked for SRV records beside the name; empty: none
     std::uint16_t port = 443;
     bool race = true;
-    Duration head_start = 500ms;  // of each source before the next
+    Duration head_start =
+        500ms;  // of each source before the next, and of the routes before a detour
     Duration lookup_timeout = 5s;
     Duration attempt_timeout = 5s;
 };
@@ -124,6 +92,7 @@ public:
         Source source;
         std::optional<Endpoint> endpoint;
         Error error;
+        unsigned ifindex = 0;  // it was bound to this link
     };
     struct Exhausted {};
     using Action = std::variant<Lookup, CancelLookup, Attempt, CancelAttempt, GaveUp, Exhausted>;
@@ -142,14 +111,18 @@ public:
     std::vector<Action> attempt_authenticated(Id id);
     // The attempt went well and is not needed: the race goes on without a word about it.
     std::vector<Action> set_aside(Id id, Instant now);
-    // A link came or changed: resolvers that are new are asked like the others, and what could not be
-    // reached before gets another chance.
-    std::vector<Action> learn(const std::vector<ResolverSet>& dhcp_resolvers, Instant now);
+    // By this link what is under way has left, as the routes lead: it needs no detour by the same.
+    void left_by(Id id, unsigned ifindex);
+    // A link came or changed: resolvers of this plan that are new are asked like the others, links
+    // that lead to what was tried before are tried, and what could not be reached gets another chance.
+    std::vector<Action> learn(const DiscoveryPlan& plan, Instant now);
     // Ends what is overdue and begins what is due.
     std::vector<Action> tick(Instant now);
     std::optional<Instant> deadline() const { return m_deadline; }
 
     std::optional<Candidate> candidate_of(Id id) const;
+    // By which an attempt goes; 0: not known.
+    unsigned link_of(Id id) const;
     Id next_id() const { return m_next_id; }
 
 private:
@@ -173,6 +146,7 @@ private:
         Id id;
         Candidate candidate;
         Instant deadline;
+        unsigned link;  // 0: not known
     };
 
     std::vector<Action> advance(Instant now);
@@ -182,13 +156,18 @@ private:
     void start_attempts(Instant now);
     void start(Run& run, Instant now);
     void take_in(Run& run, std::span<const Endpoint> endpoints);
+    void detour_by_new_links(const std::vector<Uplink>& before, Instant now);
+    bool may_take_detour(Instant now) const;
+    bool has_untried() const;
     Candidate take_candidate();  // there must be one
     Run& run_of(Source source);
     bool has_work(const Run& run) const;
     bool is_anything_under_way() const;
     bool is_asking(const Run& run) const;
     bool is_trying(const Run& run) const;
-    void give_up(Id id, Source source, std::optional<Endpoint> endpoint, Error error);
+    const RunningAttempt* attempt_of(Id id) const;
+    void give_up(Id id, Source source, std::optional<Endpoint> endpoint, Error error,
+                 unsigned ifindex = 0);
     // Takes an attempt out; absent when there is none by this id.
     std::optional<RunningAttempt> remove_attempt(Id id);
     void wake(Instant at);
@@ -198,7 +177,9 @@ private:
     std::vector<RunningLookup> m_lookups;
     std::vector<RunningAttempt> m_attempts;
     std::optional<RunningAttempt> m_winner;
-    std::vector<Endpoint> m_tried;  // no endpoint is tried twice, however many sources name it
+    Detours m_detours;
+    bool m_took_detour = false;      // the latest attempt was one
+    std::vector<Candidate> m_tried;  // by the routes: none twice, however many sources name it
     // What could not be reached: it may be on another link.
     std::vector<Candidate> m_unreached;
     std::vector<std::pair<Source, ResolverSet>> m_unheard;

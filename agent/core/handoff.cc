@@ -107,6 +107,7 @@ static Json uplink_of(const UplinkHandOff& uplink) {
     json.set("gateways", texts_of(uplink.gateways));
     json.set("resolvers", texts_of(uplink.resolvers));
     if (uplink.dhcp) json.set("dhcp", lease_json_of(*uplink.dhcp));
+    if (uplink.reached_gateway) json.set("reached_gateway", true);
     if (uplink.dhcp6) json.set("dhcp6", lease_json_of(*uplink.dhcp6));
     return json;
 }
@@ -298,6 +299,7 @@ static Result<UplinkHandOff> read_uplink(const JsonReader& in) {
     uplink.addresses = TRY(read_all<IpNetwork>(in, "addresses"));
     uplink.gateways = TRY(read_all<IpAddress>(in, "gateways"));
     uplink.resolvers = TRY(read_all<IpAddress>(in, "resolvers"));
+    uplink.reached_gateway = TRY(in.boolean("reached_gateway", false));
     if (auto json = in.object("vlan")) {
         const JsonReader vlan(**json, in.where() + ".vlan");
         VlanSetting setting{.name = uplink.name};

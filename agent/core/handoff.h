@@ -12,12 +12,12 @@
 #include "base/time.h"
 #include "core/dhcp6_lease.h"
 #include "core/dhcp_lease.h"
-#include "core/discovery.h"
 #include "core/messages.h"
 #include "core/org_document.h"
 #include "core/overlay_plan.h"
 #include "core/settings.h"
 #include "core/shared.h"
+#include "core/source.h"
 
 namespace fortros {
 
@@ -44,6 +44,7 @@ struct UplinkHandOff {
     // All that the real root's client needs to renew or release what was leased; absent: nothing was.
     Shared<DhcpLease> dhcp{};
     Shared<Dhcp6Lease> dhcp6{};
+    bool reached_gateway = false;  // by this link a gateway has proved itself
     bool operator==(const UplinkHandOff&) const = default;
 };
 

@@ -12,9 +12,9 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "core/address.h"
-#include "core/discovery.h"
 #include "core/ini.h"
 #include "core/overlay.h"
+#include "core/source.h"
 
 namespace fortros {
 

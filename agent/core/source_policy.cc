@@ -62,7 +62,14 @@ DiscoveryPlan make_discovery_plan(const Settings& settings, const std::optional<
         .lookup_timeout = settings.lookup_timeout,
         .attempt_timeout = settings.attempt_timeout,
     };
+    for (const auto& link : links)
+        if (plan.links.size() < uplinks_told_apart_limit)
+            plan.links.push_back({link.ifindex, link.addresses, link.gateways});
     add_each(plan.public_resolvers, settings.public_resolvers, 0);
+    for (const auto& link : plan.links)
+        for (const auto& resolver : settings.public_resolvers)
+            if (std::ranges::contains(ways_to(resolver, plan.links), link))
+                add_each(plan.public_resolvers, {resolver}, link.ifindex);
     for (const auto& link : links) add_each(plan.dhcp_resolvers, link.resolvers, link.ifindex);
     return plan;
 }

@@ -38,7 +38,8 @@ std::optional<SourceSet> policy_to_remember(const Settings& settings,
 std::vector<Endpoint> cached_gateways(const Settings& settings,
                                       const std::optional<NodeState>& state);
 
-// How to look for a gateway with what the links have brought.
+// How to look for a gateway with what the links have brought. Public resolvers are asked as the routes
+// lead, and then by each link, where several lead to them.
 DiscoveryPlan make_discovery_plan(const Settings& settings, const std::optional<NodeState>& state,
                                   SourceSet sources, const std::vector<UplinkHandOff>& links);
 

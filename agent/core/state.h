@@ -16,9 +16,9 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "core/address.h"
-#include "core/discovery.h"
 #include "core/key.h"
 #include "core/overlay.h"
+#include "core/source.h"
 
 namespace fortros {
 

@@ -151,17 +151,33 @@ void Link::follow_leased_address() {
     }
 }
 
-// For the rest of its time, and to be checked for duplicates again.
-void Link::restore_leased_address(const Dhcp6Lease& lease) {
-    if (m_restored6++ >= restore_limit) return;
-    note(Level::Warning, lease.address->text() + " was taken away, and is put back");
-    Dhcp6Lease rest = lease;
+// What is left of its time now.
+template <typename Lease>
+static Lease rest_of(const Lease& lease) {
+    Lease rest = lease;
     const auto gone =
         std::chrono::duration_cast<std::chrono::seconds>(monotonic_now() - lease.acquired);
     if (lease.lifetime != endless_lease) rest.lifetime = std::max(lease.lifetime - gone, 1s);
-    if (lease.preferred != endless_lease) rest.preferred = std::max(lease.preferred - gone, 0s);
+    if constexpr (requires { lease.preferred; })
+        if (lease.preferred != endless_lease) rest.preferred = std::max(lease.preferred - gone, 0s);
+    return rest;
+}
+
+// To be checked for duplicates again.
+void Link::restore_leased_address(const Dhcp6Lease& lease) {
+    if (m_restored6++ >= restore_limit) return;
+    note(Level::Warning, lease.address->text() + " was taken away, and is put back");
     m_settled6.reset();
-    m_applied6 = configure(m_configured6, configuration_of(rest, m_metric));
+    m_applied6 = configure(m_configured6, configuration_of(rest_of(lease), m_metric));
+}
+
+void Link::set_metric(std::uint32_t metric) {
+    m_metric = metric;
+    if (m_addressing == Addressing::Static) make_static();
+    if (const DhcpLease* lease = m_dhcp.lease())
+        configure(m_configured, configuration_of(rest_of(*lease), m_metric));
+    if (const Dhcp6Lease* lease = m_dhcp6.lease())
+        configure(m_configured6, configuration_of(rest_of(*lease), m_metric));
 }
 
 bool Link::configure(LinkConfiguration& have, LinkConfiguration want) {

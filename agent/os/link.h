@@ -70,6 +70,10 @@ public:
     // Gives a link with Addressing::None the static addresses, and keeps them there.
     void make_static();
 
+    // From now on, for what is there already too.
+    void set_metric(std::uint32_t metric);
+    std::uint32_t metric() const { return m_metric; }
+
     const LinkState& state() const { return m_state; }
     Addressing addressing() const { return m_addressing; }
     // Empty addresses: it does not work yet.

@@ -22,8 +22,15 @@ namespace fortros {
 static constexpr std::uint32_t ra_managed = 0x40;
 static constexpr std::uint32_t ra_other_configuration = 0x80;
 
+// Better than the 1024 that the kernel's own have, each further router the next.
+static constexpr std::uint32_t preferred_router_metric = 512;
+
 Result<LinkControl> LinkControl::create() {
     return LinkControl(TRY(Netlink::create(NETLINK_ROUTE)));
+}
+
+static std::uint8_t family_of(const IpAddress& address) {
+    return address.is_v4() ? AF_INET : AF_INET6;
 }
 
 // --- observe ------------------------------------------------------------------------------------
@@ -98,7 +105,17 @@ struct FoundGateway {
     unsigned ifindex = 0;
     std::uint32_t metric = 0;
     IpAddress gateway;
+    std::uint8_t protocol = 0;
+    std::uint32_t seconds = 0;  // left; 0: for ever
 };
+
+// The kernel tells times in hundredths of a second.
+static std::uint32_t seconds_in(const std::optional<NetlinkAttribute>& attribute) {
+    const auto times = attribute ? attribute->as<rta_cacheinfo>() : std::nullopt;
+    return times && times->rta_expires > 0
+               ? static_cast<std::uint32_t>(times->rta_expires) / 100 + 1
+               : 0;
+}
 
 static Status gather_gateway(std::vector<FoundGateway>& found, const nlmsghdr& message) {
     const auto* header = family_header<rtmsg>(message);
@@ -111,7 +128,9 @@ static Status gather_gateway(std::vector<FoundGateway>& found, const nlmsghdr& m
     if (!gateway) return {};
     found.push_back({.ifindex = number_in(attributes.find(RTA_OIF)),
                      .metric = number_in(attributes.find(RTA_PRIORITY)),
-                     .gateway = *gateway});
+                     .gateway = *gateway,
+                     .protocol = header->rtm_protocol,
+                     .seconds = seconds_in(attributes.find(RTA_CACHEINFO))});
     return {};
 }
 
@@ -138,17 +157,30 @@ Result<std::vector<LinkState>> LinkControl::observe() {
             if (found.ifindex == state.ifindex && state.addresses.size() < link_addresses_limit)
                 state.addresses.push_back(found.address);
         for (const FoundGateway& found : found_gateways)
-            if (found.ifindex == state.ifindex && state.gateways.size() < link_gateways_limit)
+            if (found.ifindex == state.ifindex && state.gateways.size() < link_gateways_limit &&
+                !std::ranges::contains(state.gateways, found.gateway))
                 state.gateways.push_back(found.gateway);
     }
     return states;
 }
 
-// --- change -------------------------------------------------------------------------------------
-
-static std::uint8_t family_of(const IpAddress& address) {
-    return address.is_v4() ? AF_INET : AF_INET6;
+Result<unsigned> LinkControl::link_towards(const IpAddress& address) {
+    NetlinkMessage request(RTM_GETROUTE, 0,
+                           rtmsg{.rtm_family = family_of(address),
+                                 .rtm_dst_len = static_cast<std::uint8_t>(address.bits())});
+    request.bytes(RTA_DST, address.bytes());
+    unsigned ifindex = 0;
+    TRY(m_route.talk(
+        request, "no route to " + address.text(), [&](const nlmsghdr& message) -> Status {
+            if (family_header<rtmsg>(message) && message.nlmsg_type == RTM_NEWROUTE)
+                ifindex = number_in(NetlinkAttributes::of<rtmsg>(message).find(RTA_OIF));
+            return {};
+        }));
+    if (ifindex == 0) return fail(ErrorCode::Unreachable, "no route to " + address.text());
+    return ifindex;
 }
+
+// --- change -------------------------------------------------------------------------------------
 
 Status LinkControl::bring_up(unsigned ifindex) {
     NetlinkMessage request(
@@ -237,6 +269,50 @@ Status LinkControl::change_route(RouteChange change, unsigned ifindex, const Rou
     if (set && route.source) request.bytes(RTA_PREFSRC, route.source->bytes());
     return m_route.talk(request, std::string(set ? "cannot set" : "cannot remove") +
                                      " the route to " + route.destination.text());
+}
+
+Status LinkControl::change_router(RouteChange change, unsigned ifindex, const IpAddress& router,
+                                  std::uint32_t metric, std::uint32_t seconds) {
+    const bool set = change == RouteChange::Set;
+    NetlinkMessage request(set ? RTM_NEWROUTE : RTM_DELROUTE,
+                           set ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+                           rtmsg{.rtm_family = AF_INET6,
+                                 .rtm_table = RT_TABLE_MAIN,
+                                 .rtm_protocol = RTPROT_STATIC,
+                                 .rtm_scope = RT_SCOPE_UNIVERSE,
+                                 .rtm_type = RTN_UNICAST});
+    request.u32(RTA_OIF, ifindex).u32(RTA_PRIORITY, metric).bytes(RTA_GATEWAY, router.bytes());
+    if (set && seconds > 0) request.u32(RTA_EXPIRES, seconds);
+    return m_route.talk(request, std::string(set ? "cannot prefer" : "cannot stop preferring") +
+                                     " the router " + router.text());
+}
+
+static Result<std::vector<FoundGateway>> find_routers(Netlink& netlink, unsigned ifindex,
+                                                      std::uint8_t protocol) {
+    NetlinkMessage request(RTM_GETROUTE, 0, rtmsg{.rtm_family = AF_INET6});
+    auto found =
+        TRY(netlink.dump<std::vector<FoundGateway>>(request, "cannot list routes", gather_gateway));
+    std::erase_if(found, [&](const FoundGateway& it) {
+        return it.ifindex != ifindex || it.protocol != protocol || it.gateway.is_v4();
+    });
+    return found;
+}
+
+Status LinkControl::prefer_routers(unsigned ifindex) {
+    std::uint32_t metric = preferred_router_metric;
+    for (const auto& found : TRY(find_routers(m_route, ifindex, RTPROT_RA))) {
+        if (metric >= preferred_router_metric + link_gateways_limit) break;
+        TRY(change_router(RouteChange::Set, ifindex, found.gateway, metric++, found.seconds));
+    }
+    return {};
+}
+
+Status LinkControl::stop_preferring_routers(unsigned ifindex) {
+    for (const auto& found : TRY(find_routers(m_route, ifindex, RTPROT_STATIC)))
+        if (found.metric >= preferred_router_metric &&
+            found.metric < preferred_router_metric + link_gateways_limit)
+            TRY(change_router(RouteChange::Remove, ifindex, found.gateway, found.metric, 0));
+    return {};
 }
 
 // What is gone already is as it should be.

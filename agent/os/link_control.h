@@ -28,6 +28,14 @@ public:
     // The kernel shall pass over the routes of this link while it has no carrier, though they stay.
     static Status pass_over_without_carrier(const std::string& name);
 
+    // By which link the routes lead to an address now. Unreachable: by none.
+    Result<unsigned> link_towards(const IpAddress& address);
+    // The kernel makes default routes of router advertisements, on every link with the same metric.
+    // Puts better ones beside those of this link, which last as long as the routers' word does now.
+    Status prefer_routers(unsigned ifindex);
+    // Takes those away again.
+    Status stop_preferring_routers(unsigned ifindex);
+
     // Puts `want` on a link, then takes away what is only in `have`, which was applied before. What
     // is right already is not touched but for an address's lifetime, so nothing blinks. The MTU is
     // not part of it. What the kernel refuses is skipped: all else is done, then the first error
@@ -42,6 +50,8 @@ private:
     enum class RouteChange : std::uint8_t { Set, Remove };
     Status change_route(RouteChange change, unsigned ifindex, const RouteSetting& route,
                         const LinkConfiguration& configuration);
+    Status change_router(RouteChange change, unsigned ifindex, const IpAddress& router,
+                         std::uint32_t metric, std::uint32_t seconds);
 
     Netlink m_route;
 };

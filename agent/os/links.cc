@@ -157,6 +157,25 @@ void Links::choose_static_link() {
         if (entry.link->state().carrier) return entry.link->make_static();
 }
 
+// It takes the metric of the one that has the best, which gets its own in return. It comes first:
+// a route with a metric replaces the one that had it, so at no moment there is none.
+Status Links::prefer(unsigned ifindex) {
+    const auto found = m_links.find(ifindex);
+    if (found == m_links.end() || found->second.link->addressing() == Addressing::Adopted)
+        return fail(ErrorCode::Unsupported, "the link is not ours");
+    if (m_preferred != 0 && m_preferred != ifindex)
+        TRY(m_control.stop_preferring_routers(m_preferred));
+    m_preferred = ifindex;
+    const auto best = std::ranges::min_element(
+        m_links, {}, [](const auto& it) { return it.second.link->metric(); });
+    const std::uint32_t own = found->second.link->metric();
+    if (best != found) {
+        found->second.link->set_metric(best->second.link->metric());
+        best->second.link->set_metric(own);
+    }
+    return m_control.prefer_routers(ifindex);
+}
+
 // --- what is told -------------------------------------------------------------------------------
 
 void Links::tell() {

@@ -52,6 +52,13 @@ public:
     // Configures nothing any more, and leaves addresses and routes to the real root.
     ~Links();
 
+    // From now on the routes prefer this link to all others of ours. Links of others stay as they are.
+    Status prefer(unsigned ifindex);
+    // By which link the routes lead to an address now.
+    Result<unsigned> link_towards(const IpAddress& address) {
+        return m_control.link_towards(address);
+    }
+
     // As told by LinkEvents::trouble last.
     const std::string& problems() const { return m_problems; }
 
@@ -93,6 +100,7 @@ private:
     };
     std::map<std::string, VlanProgress> m_vlans;  // those that were tried, by name
     std::uint32_t m_next_metric;
+    unsigned m_preferred = 0;  // by prefer(); 0: none was
     Loop::Timer m_soon;
     std::string m_problems;
 };

@@ -192,8 +192,6 @@ const IpAddress& Boot::own_address() const {
 
 HandOff Boot::make_hand_off() const {
     const MembershipAnswer& answer = m_joined->answer;
-    auto uplinks = m_links;
-    if (uplinks.size() > uplinks_limit) uplinks.resize(uplinks_limit);
     return {
         .time = m_now.wall,
         .node = answer.node,
@@ -214,7 +212,7 @@ HandOff Boot::make_hand_off() const {
         .guard = m_in.settings.guard,
         .interfaces = m_interfaces,
         .peers = answer.peers,
-        .uplinks = std::move(uplinks),
+        .uplinks = uplinks(),
         .timeline = m_timeline,
     };
 }

@@ -100,6 +100,7 @@ private:
     void on(LinkUsable event);
     void on(LinkLost event);
     void on(LinkTrouble event);
+    void on(LeftBy event);
     void on(LookupDone event);
     void on(Connected event);
     void on(Authenticated event);
@@ -114,12 +115,16 @@ private:
 
     // boot_discovery.cc: stages 3 to 5
     bool check_policy();
-    bool may_start_early() const;
+    Duration wait_before_early() const;
     void start_early();
     void start_round();
     void perform(std::vector<Discovery::Action> actions);
     void give_up(const Discovery::GaveUp& what);
+    void rest(const Endpoint& gateway, Duration retry_after);
     void round_failed();
+    DiscoveryPlan make_plan() const;
+    void prefer(unsigned ifindex);
+    std::vector<UplinkHandOff> uplinks() const;
 
     // boot_clock.cc: what the time is
     CertificateTime certificate_time() const;
@@ -138,7 +143,6 @@ private:
     void not_yet(const NotYet& answer);
     void await_approval(const Refusal& refusal);
     void rejected(const Rejected& answer);
-    void ask_anew(Error error);
     void remember_revocation();
     void conversation_failed(Error error);
 
@@ -192,11 +196,17 @@ private:
     std::vector<std::pair<Discovery::Id, Instant>> m_attempts;  // when each began
     unsigned m_rounds = 0;
     Instant m_round_began{};
-    Duration m_retry_after{};  // the longest that a gateway asked for in this round
+    // Gateways that have asked for patience, and when each may be asked again. A round that begins
+    // before goes on without them.
+    struct Resting {
+        Endpoint endpoint;
+        Instant told;
+        Instant until;
+    };
+    std::vector<Resting> m_resting;
     std::optional<Instant> m_approval_deadline;  // while an administrator is waited for
-    bool m_refused = false;   // a gateway that proved itself said no in this round
-    bool m_patience = false;  // another one said: not yet
-    bool m_silence = false;   // another one was not heard at all
+    bool m_refused = false;  // a gateway that proved itself said no in this round
+    bool m_silence = false;  // another one was not heard at all
     ExitStatus m_cause = ExitStatus::NoGateway;  // the most telling failure so far
     std::string m_cause_text = "no gateway authenticated itself in time";
 
@@ -204,6 +214,7 @@ private:
     bool m_enroll_again = false;  // the gateway does not know this enrolled node: use the invite
     unsigned m_keys_made = 0;
     std::optional<Conversation> m_conversation;
+    unsigned m_reached_by = 0;  // the link by which a gateway proved itself; 0: not known
     bool m_clock_trusted;
     bool m_clock_stepped_back = false;  // after WireGuard had spoken: gateways must be told
     std::optional<FastStart> m_fast_start;

@@ -80,25 +80,31 @@ void Boot::on(LinkUsable event) {
                      {{"interface", m_links.front().name}});
         fast_start();
         start_round();
-    } else if (m_phase == Phase::Waiting && m_retry_after == Duration{}) {
+    } else if (m_phase == Phase::Waiting) {
         start_early();  // a link that came or changed is the best reason to try at once
     } else if (m_phase == Phase::Discovering) {
         fast_start_elsewhere();
-        const auto plan = make_discovery_plan(m_in.settings, m_in.state, m_sources, m_links);
-        perform(m_discovery->learn(plan.dhcp_resolvers, m_now.instant));
+        perform(m_discovery->learn(make_plan(), m_now.instant));
     }
 }
 
 // --- stage 4: discover ---
 
 // A cable that flaps, or a router that changes its mind, must not make the node hammer the gateway.
-bool Boot::may_start_early() const {
-    return m_retry_after == Duration{} && m_now.instant >= m_round_began + m_in.settings.retry_min;
+Duration Boot::wait_before_early() const {
+    return std::max(Duration{}, m_round_began + m_in.settings.retry_min - m_now.instant);
 }
 
 void Boot::start_early() {
-    if (may_start_early()) return start_round();
-    m_phase_deadline = std::min(*m_phase_deadline, m_round_began + m_in.settings.retry_min);
+    const Duration wait = wait_before_early();
+    if (wait == Duration{}) return start_round();
+    m_phase_deadline = std::min(*m_phase_deadline, m_now.instant + wait);
+}
+
+DiscoveryPlan Boot::make_plan() const {
+    auto plan = make_discovery_plan(m_in.settings, m_in.state, m_sources, m_links);
+    for (const Resting& resting : m_resting) plan.left_out.push_back(resting.endpoint);
+    return plan;
 }
 
 void Boot::start_round() {
@@ -106,14 +112,13 @@ void Boot::start_round() {
     m_round_began = m_now.instant;
     m_phase = Phase::Discovering;
     m_phase_deadline.reset();
-    m_retry_after = {};
-    m_refused = m_patience = m_silence = false;
+    std::erase_if(m_resting, [this](const Resting& it) { return it.until <= m_now.instant; });
+    m_refused = m_silence = false;
     m_links_changed = false;
     m_attempts.clear();
     m_conversation.reset();
     if (m_rounds > 1) fast_start_elsewhere();
-    m_discovery.emplace(make_discovery_plan(m_in.settings, m_in.state, m_sources, m_links),
-                        m_next_id);
+    m_discovery.emplace(make_plan(), m_next_id);
     perform(m_discovery->start(m_now.instant));
 }
 
@@ -126,7 +131,8 @@ void Boot::perform(std::vector<Discovery::Action> actions) {
             emit(*cancelled);
         } else if (auto* attempt = std::get_if<Discovery::Attempt>(&action)) {
             m_attempts.emplace_back(attempt->id, m_now.instant);
-            emit(Connect{attempt->id, attempt->candidate.endpoint, certificate_time()});
+            emit(Connect{attempt->id, attempt->candidate.endpoint, certificate_time(),
+                         attempt->candidate.ifindex});
         } else if (auto* stopped = std::get_if<Discovery::CancelAttempt>(&action)) {
             emit(Disconnect{stopped->id});
         } else if (auto* gave_up = std::get_if<Discovery::GaveUp>(&action)) {
@@ -152,8 +158,10 @@ static int weight_of(ExitStatus status) {
 }
 
 void Boot::give_up(const Discovery::GaveUp& what) {
-    const std::string who =
+    std::string who =
         std::string(name_of(what.source)) + (what.endpoint ? " " + what.endpoint->text() : "");
+    const auto link = std::ranges::find(m_links, what.ifindex, &UplinkHandOff::ifindex);
+    if (link != m_links.end()) who += " by " + link->name;
     const std::string line = who + ": " + what.error.text();
     warn("gave-up", line,
          {{"source", std::string(name_of(what.source))},
@@ -178,25 +186,35 @@ static Duration jittered(Duration pause, Random& random) {
                                                           static_cast<double>(pause.count()) / 2)};
 }
 
+// A gateway that asks for patience gets it, and a little more, so that not all nodes come at once.
+void Boot::rest(const Endpoint& gateway, Duration retry_after) {
+    std::erase_if(m_resting, [&](const Resting& it) { return it.endpoint == gateway; });
+    m_resting.push_back({gateway, m_now.instant,
+                         m_now.instant + retry_after + jittered(retry_after, m_random) / 5});
+}
+
 void Boot::round_failed() {
     // Every gateway of this round was heard and none has said otherwise: asking again changes nothing.
-    if (m_refused && !m_patience && !m_silence) return finish(m_cause, m_cause_text);
+    if (m_refused && m_resting.empty() && !m_silence) return finish(m_cause, m_cause_text);
     // What failed before the link was there may work now.
-    if (m_links_changed && may_start_early()) return start_round();
+    if (m_links_changed && wait_before_early() == Duration{}) return start_round();
     Duration pause = m_in.settings.retry_min;
     for (unsigned i = 1; i < m_rounds && pause < m_in.settings.retry_max; ++i) pause *= 2;
     pause = jittered(std::min(pause, m_in.settings.retry_max), m_random);
-    // A gateway that asks for patience gets it, and a little more, so that not all come at once.
-    if (m_retry_after != Duration{})
-        pause = std::max(pause, m_retry_after + jittered(m_retry_after, m_random) / 5);
+    // Who was left out of this round is asked as soon as may be, if that is sooner.
+    for (const Resting& resting : m_resting)
+        if (resting.told < m_round_began)
+            pause = std::min(pause, std::max(resting.until - m_now.instant, wait_before_early()));
     m_phase = Phase::Waiting;
     m_phase_deadline = m_now.instant + pause;
-    emit(Report{{.level = Level::Notice,
-                 .event = "round-failed",
-                 .message = (m_approval_deadline ? "not approved yet; asking again in "
-                                                 : "no gateway yet; trying again in ") +
-                            to_text(pause),
-                 .fields = {{"round", std::int64_t{m_rounds}}}}});
+    emit(Report{
+        {.level = Level::Notice,
+         .event = "round-failed",
+         .message = std::string(m_approval_deadline ? "not approved yet; asking again in "
+                                : m_resting.empty() ? "no gateway yet; trying again in "
+                                                    : "no other gateway yet; trying again in ") +
+                    to_text(pause),
+         .fields = {{"round", std::int64_t{m_rounds}}}}});
 }
 
 // A gateway can't be reached by way of itself.
@@ -204,6 +222,10 @@ static void leave_out_overlay(std::vector<Endpoint>& endpoints,
                               const std::optional<OrgPrefix>& prefix) {
     if (prefix)
         std::erase_if(endpoints, [&](const auto& it) { return prefix->contains(it.address); });
+}
+
+void Boot::on(LeftBy event) {
+    if (m_discovery) m_discovery->left_by(event.id, event.ifindex);
 }
 
 void Boot::on(LookupDone event) {
@@ -226,6 +248,34 @@ void Boot::on(AttemptFailed event) {
 
 // --- stage 5: authenticate ---
 
+// The routes' own way was not the first to lead to a gateway, if it leads anywhere. WireGuard goes by
+// the routes, so they have to change before it begins, and for what is up already from memory.
+void Boot::prefer(unsigned ifindex) {
+    const auto link = std::ranges::find(m_links, ifindex, &UplinkHandOff::ifindex);
+    if (link == m_links.end()) return;
+    if (m_in.settings.link_mode == LinkMode::Adopt)
+        return warn("uplink-not-preferred",
+                    "the gateway was reached by " + link->name +
+                        ", but the routes, which are not ours to change, may prefer another link; "
+                        "WireGuard follows them",
+                    {{"interface", link->name}});
+    warn("uplink-preferred",
+         "the gateway was reached by " + link->name +
+             " and not as the routes lead; it is preferred now",
+         {{"interface", link->name}});
+    emit(PreferLink{ifindex});
+}
+
+// For the hand-off: the one that the gateway was reached by comes first.
+std::vector<UplinkHandOff> Boot::uplinks() const {
+    auto all = m_links;
+    std::ranges::stable_partition(
+        all, [this](unsigned ifindex) { return ifindex == m_reached_by; }, &UplinkHandOff::ifindex);
+    if (!all.empty()) all.front().reached_gateway = all.front().ifindex == m_reached_by;
+    if (all.size() > uplinks_limit) all.resize(uplinks_limit);
+    return all;
+}
+
 void Boot::on(Authenticated event) {
     if (is_asked_again(event.id)) return asked_again(std::move(event.gateway));
     if (m_phase != Phase::Discovering) return emit(Disconnect{event.id});
@@ -246,6 +296,8 @@ void Boot::on(Authenticated event) {
         .candidate = *candidate,
         .gateway = std::move(event.gateway),
     };
+    m_reached_by = m_discovery->link_of(event.id);
+    if (candidate->ifindex != 0) prefer(candidate->ifindex);
     m_phase = Phase::Enrolling;
     m_phase_deadline = m_now.instant + m_in.settings.attempt_timeout;
     prepare_key();

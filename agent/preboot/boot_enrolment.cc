@@ -145,10 +145,8 @@ static bool follows_from(const IpAddress& address, const PublicKey& key) {
 
 void Boot::not_yet(const NotYet& answer) {
     const bool waiting = answer.refusal.code == RefusalCode::ApprovalPending;
-    m_patience = true;
-    if (answer.retry_after_seconds)
-        m_retry_after =
-            std::max<Duration>(m_retry_after, std::chrono::seconds{*answer.retry_after_seconds});
+    rest(m_conversation->candidate.endpoint,
+         std::chrono::seconds{answer.retry_after_seconds.value_or(0)});
     if (waiting) await_approval(answer.refusal);
     conversation_failed({ErrorCode::Busy, answer.refusal.message});
 }
@@ -169,6 +167,8 @@ void Boot::await_approval(const Refusal& refusal) {
                  .fields = {{"node", m_public_key->base64()}, {"shown", who}}}});
 }
 
+// What changes with the node's own words (another key, the invite) is told in a new round at once;
+// who has asked for patience has no part in it.
 void Boot::rejected(const Rejected& answer) {
     const Refusal& refusal = answer.refusal;
     switch (refusal.code) {
@@ -183,14 +183,14 @@ void Boot::rejected(const Rejected& answer) {
             if (may_replace_key()) {
                 warn("address-taken", "the overlay address is taken; making a new key");
                 m_in.key.reset();
-                return ask_anew({ErrorCode::Conflict, refusal.message});
+                return start_round();
             }
             break;
         case RefusalCode::UnknownNode:
             if (!m_in.invite.empty() && !m_enroll_again) {
                 warn("unknown-node", "the gateway does not know this node; using the invite");
                 m_enroll_again = true;
-                return ask_anew({ErrorCode::NotFound, refusal.message});
+                return start_round();
             }
             break;
         default: break;
@@ -199,13 +199,6 @@ void Boot::rejected(const Rejected& answer) {
     m_refused = true;
     conversation_failed(
         {ErrorCode::Refused, std::string(name_of(refusal.code)) + ": " + refusal.message});
-}
-
-// What the node says has changed, so whoever has refused may be asked again at once, but not whoever
-// has asked for patience: then the others of this round come first, and the pause.
-void Boot::ask_anew(Error error) {
-    if (m_retry_after == Duration{}) return start_round();
-    conversation_failed(std::move(error));
 }
 
 // Deletes nothing: one gateway that errs must not be able to end a fleet.

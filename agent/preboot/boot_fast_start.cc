@@ -122,8 +122,6 @@ void Boot::hand_off_remembered() {
          "no gateway has confirmed the overlay, which is the remembered one: " + m_cause_text);
     m_phase = Phase::HandingOff;
     m_phase_deadline.reset();
-    auto uplinks = m_links;
-    if (uplinks.size() > uplinks_limit) uplinks.resize(uplinks_limit);
     HandOff hand_off{
         .time = m_now.wall,
         .node = *m_public_key,
@@ -142,7 +140,7 @@ void Boot::hand_off_remembered() {
     hand_off.guard = m_in.settings.guard;
     hand_off.interfaces = m_interfaces;
     hand_off.peers = m_fast_start->set.peers;
-    hand_off.uplinks = std::move(uplinks);
+    hand_off.uplinks = uplinks();
     hand_off.timeline = m_timeline;
     emit(WriteHandOff{std::move(hand_off)});
 }

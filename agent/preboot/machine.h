@@ -38,6 +38,11 @@ struct Connect {
     Discovery::Id id;
     Endpoint endpoint;
     CertificateTime time;  // when the gateway's certificates are judged
+    unsigned ifindex = 0;  // by this link only; 0: as the routes lead
+};
+// The routes shall prefer this link, so that what is bound to none follows.
+struct PreferLink {
+    unsigned ifindex;
 };
 struct Disconnect {
     Discovery::Id id;
@@ -76,9 +81,10 @@ struct Finish {
     ExitStatus status;
 };
 
-using BootAction = std::variant<Report, BringUpLinks, Discovery::Lookup, Discovery::CancelLookup,
-                                Connect, Disconnect, Send, StoreKey, SetClock, ApplyOverlay,
-                                AwaitHandshake, TakeDownOverlay, SaveState, WriteHandOff, Finish>;
+using BootAction =
+    std::variant<Report, BringUpLinks, Discovery::Lookup, Discovery::CancelLookup, Connect,
+                 PreferLink, Disconnect, Send, StoreKey, SetClock, ApplyOverlay, AwaitHandshake,
+                 TakeDownOverlay, SaveState, WriteHandOff, Finish>;
 
 // --- what it is told ---
 
@@ -94,6 +100,11 @@ struct LinkLost {
 // Why no link works so far, in words; told again whenever it changes.
 struct LinkTrouble {
     std::string why;
+};
+// By this link the routes lead where this look-up or connection, bound to none, has gone.
+struct LeftBy {
+    Discovery::Id id;
+    unsigned ifindex;
 };
 struct LookupDone {
     Discovery::Id id;
@@ -133,7 +144,7 @@ struct HandOffWritten {
 // The machine's deadline has come.
 struct Tick {};
 
-using BootEvent = std::variant<LinkUsable, LinkLost, LinkTrouble, LookupDone, Connected,
+using BootEvent = std::variant<LinkUsable, LinkLost, LinkTrouble, LeftBy, LookupDone, Connected,
                                Authenticated, AttemptFailed, Answered, KeyStored, OverlayApplied,
                                HandshakeAnswered, StateSaved, HandOffWritten, Tick>;
 

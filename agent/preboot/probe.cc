@@ -56,7 +56,7 @@ void Probe::on(LinkUsable event) {
     else
         links.push_back(std::move(event.link));
     auto plan = make_discovery_plan(m_settings, m_state, m_report.sources, links);
-    if (m_discovery) return perform(m_discovery->learn(plan.dhcp_resolvers, m_now.instant));
+    if (m_discovery) return perform(m_discovery->learn(plan, m_now.instant));
     m_report.link_usable = passed();
     m_discovery.emplace(std::move(plan));
     perform(m_discovery->start(m_now.instant));
@@ -85,10 +85,13 @@ void Probe::perform(std::vector<Discovery::Action> actions) {
         } else if (auto* cancelled = std::get_if<Discovery::CancelLookup>(&action)) {
             m_actions.emplace_back(*cancelled);
         } else if (auto* wanted = std::get_if<Discovery::Attempt>(&action)) {
-            m_report.attempts.push_back(
-                {.id = wanted->id, .candidate = wanted->candidate, .began = passed()});
+            m_report.attempts.push_back({.id = wanted->id,
+                                         .candidate = wanted->candidate,
+                                         .ifindex = wanted->candidate.ifindex,
+                                         .began = passed()});
             m_actions.emplace_back(Connect{wanted->id, wanted->candidate.endpoint,
-                                           certificate_time(m_report.clock, m_now.wall)});
+                                           certificate_time(m_report.clock, m_now.wall),
+                                           wanted->candidate.ifindex});
         } else if (auto* stopped = std::get_if<Discovery::CancelAttempt>(&action)) {
             m_actions.emplace_back(Disconnect{stopped->id});
         } else if (auto* gave_up = std::get_if<Discovery::GaveUp>(&action)) {
@@ -109,6 +112,11 @@ void Probe::note(const Discovery::GaveUp& gave_up) {
     } else {
         m_report.silences.push_back({gave_up.source, gave_up.error});
     }
+}
+
+void Probe::on(LeftBy event) {
+    if (auto* tried = attempt(event.id)) tried->ifindex = event.ifindex;
+    m_discovery->left_by(event.id, event.ifindex);
 }
 
 void Probe::on(LookupDone event) {

@@ -32,6 +32,7 @@ struct ProbeReport {
     struct Attempt {
         Discovery::Id id = 0;
         Candidate candidate{};
+        unsigned ifindex = 0;  // of the link that it went by; 0: not known
         Duration began{};
         std::optional<Duration> connected{};
         std::optional<Duration> ended{};
@@ -51,6 +52,9 @@ struct ProbeReport {
     std::vector<UplinkHandOff> links{};
     std::optional<Duration> link_usable{};  // the first
     std::string link_trouble{};
+    // A link's name; empty when it is not known.
+    std::string name_of_link(unsigned ifindex) const;
+
     std::vector<Question> questions{};
     std::vector<Attempt> attempts{};
     std::vector<Silence> silences{};
@@ -88,6 +92,7 @@ private:
     void on(LinkUsable event);
     void on(LinkLost event);
     void on(LinkTrouble event);
+    void on(LeftBy event);
     void on(LookupDone event);
     void on(Connected event);
     void on(Authenticated event);

@@ -13,6 +13,11 @@ const ProbeReport::Attempt* ProbeReport::winner() const {
     return first;
 }
 
+std::string ProbeReport::name_of_link(unsigned ifindex) const {
+    const auto link = std::ranges::find(links, ifindex, &UplinkHandOff::ifindex);
+    return link == links.end() ? "" : link->name;
+}
+
 ExitStatus ProbeReport::status() const {
     if (winner()) return ExitStatus::Joined;
     if (state_lost) return ExitStatus::PolicyLost;
@@ -61,10 +66,12 @@ static Json to_json(const ProbeReport::Question& question) {
         .set("error", failure(question.error));
 }
 
-static Json to_json(const ProbeReport::Attempt& attempt) {
+static Json to_json(const ProbeReport& report, const ProbeReport::Attempt& attempt) {
     return Json{}
         .set("source", name_of(attempt.candidate.source))
         .set("endpoint", attempt.candidate.endpoint.text())
+        .set("link", report.name_of_link(attempt.ifindex))
+        .set("bound", attempt.candidate.ifindex != 0)
         .set("began_us", microseconds(attempt.began))
         .set("connected_us", microseconds(attempt.connected))
         .set("ended_us", microseconds(attempt.ended))
@@ -90,7 +97,8 @@ static Json elements(const List& list) {
 
 Json to_json(const ProbeReport& report) {
     const auto* winner = report.winner();
-    Json silences{Json::Array{}};
+    Json silences{Json::Array{}}, attempts{Json::Array{}};
+    for (const auto& attempt : report.attempts) attempts.push(to_json(report, attempt));
     for (const auto& silence : report.silences)
         silences.push(
             Json{}.set("source", name_of(silence.source)).set("error", failure(silence.error)));
@@ -106,8 +114,8 @@ Json to_json(const ProbeReport& report) {
         .set("link_trouble", report.link_trouble)
         .set("silent_sources", std::move(silences))
         .set("lookups", elements(report.questions))
-        .set("attempts", elements(report.attempts))
-        .set("winner", winner ? to_json(*winner) : Json{})
+        .set("attempts", std::move(attempts))
+        .set("winner", winner ? to_json(report, *winner) : Json{})
         .set("took_us", microseconds(report.took));
 }
 
@@ -168,12 +176,14 @@ std::string to_text(const ProbeReport& report) {
     rows.clear();
     for (const auto& attempt : report.attempts)
         rows.push_back({std::string(name_of(attempt.candidate.source)),
-                        attempt.candidate.endpoint.text(), at(attempt.began),
+                        attempt.candidate.endpoint.text(), report.name_of_link(attempt.ifindex),
+                        at(attempt.began),
                         attempt.connected ? to_text(*attempt.connected - attempt.began) : "",
                         took(attempt.began, attempt.ended), outcome(attempt)});
     if (!rows.empty())
         text +=
-            "\n" + to_table({"SOURCE", "CANDIDATE", "AT", "CONNECTED", "TOOK", "OUTCOME"}, rows);
+            "\n" +
+            to_table({"SOURCE", "CANDIDATE", "LINK", "AT", "CONNECTED", "TOOK", "OUTCOME"}, rows);
 
     text += "\n";
     if (const auto* winner = report.winner())

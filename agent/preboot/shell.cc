@@ -94,8 +94,21 @@ void Shell::perform(BringUpLinks&) {
     m_links = std::move(*links);
 }
 
+void Shell::tell_link(Discovery::Id id, const IpAddress& address) {
+    if (!m_links) return;
+    if (const auto ifindex = m_links->link_towards(address)) post(LeftBy{id, *ifindex});
+}
+
+void Shell::perform(PreferLink& action) {
+    const Status done =
+        m_links ? m_links->prefer(action.ifindex) : fail(ErrorCode::Internal, "there are no links");
+    if (!done) note(Level::Warning, "link-not-preferred", done.error().text());
+}
+
 void Shell::perform(Discovery::Lookup& action) {
     const Discovery::Id id = action.id;
+    if (action.resolvers.ifindex == 0 && !action.resolvers.servers.empty())
+        tell_link(id, action.resolvers.servers.front());
     m_lookups[id] =
         NameLookup::start(m_parts.loop,
                           {.name = std::move(action.name),
@@ -120,10 +133,13 @@ void Shell::perform(Connect& action) {
         m_connector = std::move(*connector);
     }
     auto connection = std::make_unique<Connection>(*this, action.id);
-    connection->tls = m_connector->connect(
-        {.endpoint = action.endpoint, .gateway_name = m_settings.gateway_name, .now = action.time},
-        *connection);
+    connection->tls = m_connector->connect({.endpoint = action.endpoint,
+                                            .gateway_name = m_settings.gateway_name,
+                                            .now = action.time,
+                                            .ifindex = action.ifindex},
+                                           *connection);
     m_connections[action.id] = std::move(connection);
+    if (action.ifindex == 0) tell_link(action.id, action.endpoint.address);
 }
 
 void Shell::perform(Disconnect& action) { m_connections.erase(action.id); }

@@ -60,6 +60,7 @@ private:
     void perform(Discovery::Lookup& action);
     void perform(Discovery::CancelLookup& action);
     void perform(Connect& action);
+    void perform(PreferLink& action);
     void perform(Disconnect& action);
     void perform(Send& action);
     void perform(StoreKey& action);
@@ -71,6 +72,7 @@ private:
     void perform(WriteHandOff& action);
     void perform(Finish& action);
 
+    void tell_link(Discovery::Id id, const IpAddress& address);
     Status write_hand_off(const HandOff& hand_off) const;
     Result<OverlayLinks*> overlay();
     Result<std::vector<InterfaceHandOff>> apply(const ApplyOverlay& action);

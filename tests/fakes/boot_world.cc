@@ -59,7 +59,9 @@ void BootWorld::move_clock(Instant to) {
 ExitStatus BootWorld::boot() {
     log.clear(), sources_asked.clear(), connected.clear(), order.clear();
     lookups.clear(), named.clear(), requests.clear(), told_to_wait.clear();
-    most_lookups = most_connections = 0;
+    most_lookups = most_connections = bound = 0;
+    preferred_links.clear();
+    preferred = 0;
     applied.reset(), applied_from_memory.reset(), renewed.reset();
     handed_off.reset(), clock_set.reset(), m_finished.reset();
     taken_down = false;
@@ -152,9 +154,7 @@ Duration BootWorld::round_trip_of(const Endpoint& endpoint) const {
 // The first of the resolvers that says anything.
 void BootWorld::ask(const Discovery::Lookup& lookup, Duration again) {
     for (const auto& server : lookup.resolvers.servers) {
-        // Only a link's own resolver is asked by this link: the kernel chooses for the others.
-        const unsigned ifindex = lookup.source == Source::DhcpDns ? lookup.resolvers.ifindex : 0;
-        auto says = heard(server, ifindex, now.instant);
+        auto says = heard(server, lookup.resolvers.ifindex, now.instant);
         if (says.kind == DnsAnswer::Kind::Silent) continue;
         const auto known = resolvers.find(server);
         const Duration delay =
@@ -189,8 +189,9 @@ BootWorld::Event BootWorld::fails(Discovery::Id id, ErrorCode code, std::string 
 
 // A SYN that may be lost.
 void BootWorld::knock(Discovery::Id id, Duration again) {
-    const auto host = seen(m_connections.at(id).endpoint, now.instant);
-    const Duration delay = round_trip_of(m_connections.at(id).endpoint);
+    const Connection& connection = m_connections.at(id);
+    const auto host = seen(connection.endpoint, connection.ifindex, now.instant);
+    const Duration delay = round_trip_of(connection.endpoint);
     if (!host || host == Host::Refusing)
         return after(host ? delay : Duration{}, id, [this, id, host]() -> Event {
             return fails(id, ErrorCode::Unreachable, host ? "connection refused" : "no route");
@@ -209,7 +210,8 @@ void BootWorld::knock(Discovery::Id id, Duration again) {
 
 BootWorld::Event BootWorld::shake_hands(Discovery::Id id) {
     Connection& connection = m_connections.at(id);
-    const Host host = seen(connection.endpoint, now.instant).value_or(Host::Silent);
+    const Host host =
+        seen(connection.endpoint, connection.ifindex, now.instant).value_or(Host::Silent);
     if (host == Host::Silent || host == Host::StallingRogue) return {};
     if (host == Host::Refusing) return fails(id, ErrorCode::Unreachable, "connection reset");
     if (!authenticates(host)) return fails(id, ErrorCode::Untrusted, "not signed by the pinned CA");
@@ -230,7 +232,8 @@ BootWorld::Event BootWorld::shake_hands(Discovery::Id id) {
 // Whoever ended the handshake answers, unless it can't be seen any more.
 BootWorld::Event BootWorld::answer(Discovery::Id id, Duration again) {
     const Connection& connection = m_connections.at(id);
-    const Host host = seen(connection.endpoint, now.instant).value_or(Host::Silent);
+    const Host host =
+        seen(connection.endpoint, connection.ifindex, now.instant).value_or(Host::Silent);
     if (host == Host::Silent) {
         if (again <= last_retransmission)
             after(again, id, [this, id, again]() { return answer(id, again * 2); });
@@ -283,6 +286,17 @@ void BootWorld::drop(Discovery::Id id) {
     m_lookups.erase(id);
 }
 
+void BootWorld::tell_link(Discovery::Id id, const IpAddress& address, unsigned ifindex) {
+    if (ifindex != 0) return;
+    if (const FakeLink* way = way_out(address.family(), 0, now.instant))
+        m_at_once.push_back(LeftBy{id, way->report.ifindex});
+}
+
+bool BootWorld::routes_carry_wireguard() const {
+    const FakeLink* way = way_out(org.wireguard.address.family(), 0, now.instant);
+    return way != nullptr && way->is.at(now.instant).v4 == Route::Works;
+}
+
 void BootWorld::perform_network(BootAction& action) {
     if (auto* wanted = std::get_if<Discovery::Lookup>(&action)) {
         order.emplace_back("lookup");
@@ -292,14 +306,20 @@ void BootWorld::perform_network(BootAction& action) {
         most_lookups = std::max(most_lookups, m_lookups.size());
         tell("look-up " + std::to_string(wanted->id) + ": " + std::string(name_of(wanted->source)) +
              ", asks " + wanted->resolvers.servers.front().text());
+        if (wanted->source == Source::PublicDns && wanted->resolvers.ifindex != 0) ++bound;
+        tell_link(wanted->id, wanted->resolvers.servers.front(), wanted->resolvers.ifindex);
         ask(*wanted, first_retransmission);
     } else if (auto* connecting = std::get_if<Connect>(&action)) {
         order.emplace_back("connect");
         connected.push_back(connecting->endpoint);
+        if (connecting->ifindex != 0) ++bound;
         m_connections[connecting->id].endpoint = connecting->endpoint;
+        m_connections[connecting->id].ifindex = connecting->ifindex;
         most_connections = std::max(most_connections, m_connections.size());
         tell("connection " + std::to_string(connecting->id) + ": to " +
-             connecting->endpoint.text());
+             connecting->endpoint.text() +
+             (connecting->ifindex == 0 ? "" : " by link " + std::to_string(connecting->ifindex)));
+        tell_link(connecting->id, connecting->endpoint.address, connecting->ifindex);
         knock(connecting->id, first_retransmission);
     } else if (auto* send = std::get_if<Send>(&action)) {
         order.emplace_back("send");
@@ -311,6 +331,10 @@ void BootWorld::perform_network(BootAction& action) {
     } else if (auto* cancel = std::get_if<Discovery::CancelLookup>(&action)) {
         tell("look-up " + std::to_string(cancel->id) + ": cancelled");
         drop(cancel->id);
+    } else if (auto* prefer = std::get_if<PreferLink>(&action)) {
+        order.emplace_back("prefer-link");
+        preferred = prefer->ifindex;
+        preferred_links.push_back(prefer->ifindex);
     } else if (auto* close = std::get_if<Disconnect>(&action)) {
         drop(close->id);
     }

@@ -35,6 +35,7 @@ struct BootWorld : FakeNetwork {
     Duration round_trip = 10ms;
     bool gateway_answers_handshake = true;  // where no `wireguards` are given
     Duration handshake_takes = 10ms;
+    bool handshake_follows_routes = false;  // no answer where they end in a black hole
 
     // The node.
     Settings settings;
@@ -58,6 +59,8 @@ struct BootWorld : FakeNetwork {
     std::vector<Discovery::Lookup> lookups;
     std::set<Endpoint> named;  // by resolvers that the node has heard
     std::vector<Endpoint> connected;
+    std::vector<unsigned> preferred_links;  // in order
+    std::size_t bound = 0;  // connections and look-ups that were bound to a link by choice
     std::size_t most_lookups = 0, most_connections = 0;  // at once
     struct Request {
         Instant at;
@@ -94,7 +97,8 @@ private:
     using Event = std::optional<BootEvent>;  // nothing: only the world has changed
     struct Connection {
         Endpoint endpoint;
-        Host host{};  // at the other end, once it has authenticated
+        unsigned ifindex = 0;  // bound to this link
+        Host host{};           // at the other end, once it has authenticated
         Exporter exporter{};
         std::string request{};
     };
@@ -116,6 +120,8 @@ private:
     Event shake_hands(Discovery::Id id);
     Event answer(Discovery::Id id, Duration again);
     HttpAnswer answer_of(Host host, const Connection& connection);
+    void tell_link(Discovery::Id id, const IpAddress& address, unsigned ifindex);
+    bool routes_carry_wireguard() const;
     Duration round_trip_of(const Endpoint& endpoint) const;
     Event fails(Discovery::Id id, ErrorCode code, std::string why);
     void drop(Discovery::Id id);

@@ -28,7 +28,9 @@ void BootWorld::apply_overlay(ApplyOverlay& apply) {
 // A handshake that is older than the newest that the peer has seen is dropped without a word.
 bool BootWorld::is_answered_by(const PublicKey& peer) const {
     if (newest_handshake && node_now().wall < *newest_handshake) return false;
-    if (wireguards.empty()) return gateway_answers_handshake;
+    if (wireguards.empty())
+        return gateway_answers_handshake &&
+               (!handshake_follows_routes || routes_carry_wireguard());
     const WireGuardPeer* known = tunnels.peer(peer);
     return known != nullptr && known->endpoint &&
            answers_handshake(*known->endpoint, peer, now.instant);

@@ -43,25 +43,33 @@ UplinkHandOff FakeLink::report_at(Instant moment) const {
     const LinkPhase& phase = is.at(moment);
     UplinkHandOff told = report;
     told.resolvers = phase.resolvers;
+    told.gateways.clear();
+    if (phase.v4 != Route::None) told.gateways.push_back(*IpAddress::parse("192.0.2.1"));
+    if (phase.v6 != Route::None) told.gateways.push_back(*IpAddress::parse("fe80::1"));
     std::erase_if(told.addresses, [&](const IpNetwork& network) {
         return route_of(phase, network.address.family()) == Route::None;
     });
     return told;
 }
 
-const LinkPhase* FakeNetwork::way_out(Family family, Instant now) const {
-    for (const auto& link : links)
-        if (const LinkPhase& phase = link.is.at(now); route_of(phase, family) != Route::None)
-            return &phase;
-    return nullptr;
+const FakeLink* FakeNetwork::way_out(Family family, unsigned ifindex, Instant now) const {
+    const FakeLink* way = nullptr;
+    for (const auto& link : links) {
+        if (ifindex != 0 && link.report.ifindex != ifindex) continue;
+        if (route_of(link.is.at(now), family) == Route::None) continue;
+        if (way == nullptr || link.report.ifindex == preferred) way = &link;
+    }
+    return way;
 }
 
-std::optional<Host> FakeNetwork::seen(const Endpoint& endpoint, Instant now) const {
+std::optional<Host> FakeNetwork::seen(const Endpoint& endpoint, unsigned ifindex,
+                                      Instant now) const {
     const Family family = endpoint.address.family();
-    const LinkPhase* phase = way_out(family, now);
-    if (phase == nullptr) return std::nullopt;
-    if (phase->portal) return Host::Rogue;
-    if (route_of(*phase, family) == Route::Blackhole) return Host::Silent;
+    const FakeLink* way = way_out(family, ifindex, now);
+    if (way == nullptr) return std::nullopt;
+    const LinkPhase& phase = way->is.at(now);
+    if (phase.portal) return Host::Rogue;
+    if (route_of(phase, family) == Route::Blackhole) return Host::Silent;
     const auto known = hosts.find(endpoint);
     return known == hosts.end() ? Host::Silent : known->second.is.at(now);
 }
@@ -69,25 +77,27 @@ std::optional<Host> FakeNetwork::seen(const Endpoint& endpoint, Instant now) con
 bool FakeNetwork::answers_handshake(const Endpoint& endpoint, const PublicKey& peer,
                                     Instant now) const {
     const Family family = endpoint.address.family();
-    const LinkPhase* phase = way_out(family, now);
-    if (phase == nullptr || phase->portal || route_of(*phase, family) != Route::Works) return false;
+    const FakeLink* way = way_out(family, 0, now);
+    if (way == nullptr) return false;
+    const LinkPhase& phase = way->is.at(now);
+    if (phase.portal || route_of(phase, family) != Route::Works) return false;
     const auto known = wireguards.find(endpoint);
     return known != wireguards.end() && known->second.key == peer && known->second.answers.at(now);
 }
 
 DnsAnswer FakeNetwork::heard(const IpAddress& resolver, unsigned ifindex, Instant now) const {
-    const LinkPhase* phase = nullptr;
-    if (ifindex == 0) {
-        phase = way_out(resolver.family(), now);
-        if (phase == nullptr) return {.kind = DnsAnswer::Kind::Fails};
-        if (route_of(*phase, resolver.family()) == Route::Blackhole && !phase->portal) return {};
-    } else {
-        const auto link = std::ranges::find(
-            links, ifindex, [](const FakeLink& candidate) { return candidate.report.ifindex; });
-        if (link == links.end() || !link->is.at(now).up) return {};
-        phase = &link->is.at(now);
-    }
-    if (phase->portal) return {.kind = DnsAnswer::Kind::Addresses, .endpoints = {portal}};
+    const auto own = std::ranges::find(
+        links, ifindex, [](const FakeLink& candidate) { return candidate.report.ifindex; });
+    const bool is_own = ifindex != 0 && own != links.end() &&
+                        std::ranges::contains(own->is.at(now).resolvers, resolver);
+    const FakeLink* way = is_own ? &*own : way_out(resolver.family(), ifindex, now);
+    if (way == nullptr && ifindex != 0) return {};
+    if (way == nullptr) return {.kind = DnsAnswer::Kind::Fails};
+    const LinkPhase& phase = way->is.at(now);
+    if (!phase.up) return {};
+    const bool is_lost = !is_own && route_of(phase, resolver.family()) == Route::Blackhole;
+    if (is_lost && !phase.portal) return {};
+    if (phase.portal) return {.kind = DnsAnswer::Kind::Addresses, .endpoints = {portal}};
     const auto known = resolvers.find(resolver);
     return known == resolvers.end() ? DnsAnswer{} : known->second.says.at(now);
 }

@@ -77,7 +77,8 @@ struct LinkPhase {
 };
 
 struct FakeLink {
-    UplinkHandOff report{};  // but for the resolvers, which change, and addresses without a route
+    // But for what changes: resolvers, routers, and addresses without a route.
+    UplinkHandOff report{};
     Timeline<LinkPhase> is;
 
     UplinkHandOff report_at(Instant moment) const;
@@ -91,18 +92,19 @@ struct FakeWireGuard {
 
 struct FakeNetwork {
     std::vector<FakeLink> links;  // packets leave by the first one that is up and has a route
+    unsigned preferred = 0;  // by this one before all others; 0: none
     std::map<IpAddress, FakeResolver> resolvers;   // absent: silent
     std::map<Endpoint, FakeHost> hosts;            // absent: silent
     std::map<Endpoint, FakeWireGuard> wireguards;  // absent: silent
     Endpoint portal = *Endpoint::parse("192.0.2.254:443");
 
-    // Absent: no link has a route for the family.
-    const LinkPhase* way_out(Family family, Instant now) const;
+    // By `ifindex` only, unless it is 0. Null: there is no route for the family.
+    const FakeLink* way_out(Family family, unsigned ifindex, Instant now) const;
     // Whom the node meets there. Absent: there is no route, which the kernel says at once.
-    std::optional<Host> seen(const Endpoint& endpoint, Instant now) const;
+    std::optional<Host> seen(const Endpoint& endpoint, unsigned ifindex, Instant now) const;
     // Whether a handshake with this peer succeeds there.
     bool answers_handshake(const Endpoint& endpoint, const PublicKey& peer, Instant now) const;
-    // `ifindex` not 0: a resolver of this link, asked by it.
+    // `ifindex` not 0: asked by this link, where its own resolvers are.
     DnsAnswer heard(const IpAddress& resolver, unsigned ifindex, Instant now) const;
 };
 

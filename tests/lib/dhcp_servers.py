@@ -97,4 +97,4 @@ def radvd(namespace, interface, *lines, prefix=NETWORK6, autonomous=True, every_
     path = radvd_file(namespace, interface, *lines, prefix=prefix, autonomous=autonomous, every_s=every_s)
     namespace.sysctl("net.ipv6.conf.all.forwarding", 1)
     return namespace.start("radvd", "--nodaemon", "--config", path, "--logmethod", "stderr", "--debug", "3",
-                           "--pidfile", namespace.net.folder / "radvd.pid", ready="sending RA|polling for")
+                           "--pidfile", namespace.net.folder / f"radvd.{namespace.name}.pid", ready="sending RA|polling for")

@@ -72,10 +72,25 @@ class Report:
 
 
 class World:
-    def __init__(self):
+    def __init__(self, *, stub=False, stub_works=False):
+        """With a stub the node has two cables: the first, eth0, to a router 198.51.100.1 that leads nowhere (or,
+        where it works, to the world), and eth1 to the world."""
         self.net = Net()
         self.node, self.router = self.net.namespace("node"), self.net.namespace("router")
-        self.net.wire(self.node, "eth0", self.router, "lan0")
+        if stub:
+            self.stub = self.net.namespace("stub")
+            self.net.wire(self.node, "eth0", self.stub, "lan0")
+            self.stub.run("ip", "address", "add", "198.51.100.1/24", "dev", "lan0")
+            for family in ("-4", "-6"):
+                self.stub.run("ip", family, "route", "add", "blackhole", "default", "metric", 9999)
+            self.stub.sysctl("net.ipv4.ip_forward", 1)
+        if stub_works:
+            self.net.wire(self.stub, "wan0", self.router, "wan0", a_up=True)
+            self.stub.run("ip", "address", "add", "10.0.0.1/30", "dev", "wan0")
+            self.router.run("ip", "address", "add", "10.0.0.2/30", "dev", "wan0")
+            self.stub.run("ip", "route", "add", "default", "via", "10.0.0.2")
+            self.router.run("ip", "route", "add", "198.51.100.0/24", "via", "10.0.0.1")
+        self.net.wire(self.node, "eth1" if stub else "eth0", self.router, "lan0")
         for address in (f"{ROUTER}/24", f"{ROUTER6}/64"):
             self.router.run("ip", "address", "add", address, "dev", "lan0", *(["nodad"] if ":" in address else []))
         # What is not an address of the world is dropped without a word.

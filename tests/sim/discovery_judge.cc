@@ -73,6 +73,8 @@ private:
         hold(m_world.most_connections <= (race ? attempts_at_once : 1),
              std::to_string(m_world.most_connections) + " connections at once");
         hold(race || m_world.most_lookups <= 1, "look-ups at once without a race");
+        hold(m_world.links.size() > 1 || m_world.bound == 0,
+             "has bound something to the only link there is");
     }
 
     // Only a gateway that has proved itself can ask for patience.

@@ -92,6 +92,11 @@ bool ever(const BootWorld& world, const Endpoint& endpoint, Predicate is) {
 
 // --- how long it may take -------------------------------------------------------------------------
 
+// How often something may be tried: by the routes and by each link, where there are several.
+std::ptrdiff_t ways_of(const BootWorld& world) {
+    return world.links.size() > 1 ? std::ssize(world.links) + 1 : 1;
+}
+
 // Going through everything once. Who authenticates and is of no use costs its conversation, and what
 // was under way meanwhile begins anew.
 Duration round_bound(const BootWorld& world, const Expectation& expected,
@@ -101,13 +106,15 @@ Duration round_bound(const BootWorld& world, const Expectation& expected,
         return std::ranges::count_if(
             endpoints, [&](const Endpoint& endpoint) { return ever(world, endpoint, is); });
     };
-    const auto all = std::ssize(endpoints);
-    const auto lookups = std::ssize(expected.resolvers);
-    const auto sources = std::popcount(expected.allowed.bits());
-    const auto talkative = count(authenticates);
-    const auto connectable = ever_portal(world) ? all : count([](Host host) {
-        return host != Host::Silent && host != Host::Refusing;
-    });
+    const auto ways = ways_of(world);
+    const auto all = std::ssize(endpoints) * ways;
+    const auto lookups = std::ssize(expected.resolvers) * ways;
+    const auto sources = std::popcount(expected.allowed.bits()) + (ways > 1);
+    const auto talkative = count(authenticates) * ways;
+    const auto connectable =
+        ever_portal(world) ? all : ways * count([](Host host) {
+                                       return host != Host::Silent && host != Host::Refusing;
+                                   });
     const Duration attempt = settings.attempt_timeout;
     const Duration lookup = expected.resolvers.empty() ? Duration{} : settings.lookup_timeout;
     if (!settings.race) return lookup * lookups + attempt * (all + talkative) + slack;
@@ -122,13 +129,12 @@ Duration round_bound(const BootWorld& world, const Expectation& expected,
     return heads + asking + trying + (attempt + again) * talkative + slack;
 }
 
-Duration pause_bound(const BootWorld& world, const std::set<Endpoint>& endpoints) {
+// Only whoever has asked for patience itself is waited for.
+Duration pause_bound(const BootWorld& world, const Endpoint& endpoint) {
     Duration patience{};
-    for (const auto& endpoint : endpoints)
-        if (ever(world, endpoint,
-                 [](Host host) { return host == Host::Busy || host == Host::Pending; }))
-            patience = std::max<Duration>(
-                patience, std::chrono::seconds{world.hosts.at(endpoint).retry_after});
+    if (ever(world, endpoint,
+             [](Host host) { return host == Host::Busy || host == Host::Pending; }))
+        patience = std::chrono::seconds{world.hosts.at(endpoint).retry_after};
     return std::max(world.settings.retry_max, patience + patience / 5) + slack;
 }
 
@@ -137,14 +143,22 @@ Duration pause_bound(const BootWorld& world, const std::set<Endpoint>& endpoints
 struct Path {
     std::optional<AskedResolver> resolver{};  // absent: cached
     Endpoint endpoint;
+    unsigned ifindex = 0;   // to the endpoint by this link; 0: as the routes lead
+    unsigned asked_by = 0;  // the same for a public resolver
+
+    bool is_detour() const { return ifindex != 0 || asked_by != 0; }
 
     std::string text() const {
-        return endpoint.text() + (resolver ? " by " + resolver->server.text() : " (cached)");
+        const auto by = [](unsigned link) {
+            return link == 0 ? "" : ", by link " + std::to_string(link);
+        };
+        return endpoint.text() + by(ifindex) +
+               (resolver ? " named by " + resolver->server.text() + by(asked_by) : " (cached)");
     }
 };
 
 bool is_up(const BootWorld& world, const Path& path, Instant now) {
-    if (world.seen(path.endpoint, now) != Host::Gateway) return false;
+    if (world.seen(path.endpoint, path.ifindex, now) != Host::Gateway) return false;
     const auto& host = world.hosts.at(path.endpoint);
     if (2 * host.round_trip.value_or(world.round_trip) + local_slack >=
         world.settings.attempt_timeout)
@@ -156,7 +170,7 @@ bool is_up(const BootWorld& world, const Path& path, Instant now) {
                                             [](const FakeLink& one) { return one.report.ifindex; });
         if (!std::ranges::contains(link->is.at(now).resolvers, server)) return false;
     }
-    const auto answer = world.heard(server, ifindex, now);
+    const auto answer = world.heard(server, ifindex != 0 ? ifindex : path.asked_by, now);
     const Duration delay = world.resolvers.at(server).delay.value_or(world.round_trip);
     return answer.kind == DnsAnswer::Kind::Addresses &&
            std::ranges::contains(first_of(answer.endpoints), path.endpoint) &&
@@ -175,12 +189,24 @@ std::set<Instant> changes(const BootWorld& world) {
     return moments;
 }
 
-std::vector<Path> paths_of(const Expectation& expected, const std::set<Endpoint>& endpoints) {
+// By the routes, and where there are several links by each of them.
+std::vector<Path> paths_of(const BootWorld& world, const Expectation& expected,
+                           const std::set<Endpoint>& endpoints) {
+    std::vector<unsigned> ways = {0};
+    if (world.links.size() > 1)
+        for (const auto& link : world.links) ways.push_back(link.report.ifindex);
     std::vector<Path> paths;
-    if (expected.allowed.has(Source::Cached))
-        for (const auto& endpoint : expected.cached) paths.push_back({{}, endpoint});
-    for (const auto& asked : expected.resolvers)
-        for (const auto& endpoint : endpoints) paths.push_back({asked, endpoint});
+    for (const unsigned way : ways) {
+        if (expected.allowed.has(Source::Cached))
+            for (const auto& endpoint : expected.cached) paths.push_back({{}, endpoint, way});
+        for (const auto& asked : expected.resolvers)
+            for (const auto& endpoint : endpoints) {
+                paths.push_back({asked, endpoint, way});
+                if (asked.ifindex != 0) continue;
+                for (const unsigned asked_by : ways)
+                    if (asked_by != 0) paths.push_back({asked, endpoint, way, asked_by});
+            }
+    }
     return paths;
 }
 
@@ -210,13 +236,14 @@ Duration first_round_bound(const BootWorld& world, const Expectation& expected,
                           is_up(world, {{}, endpoint}, moment);
                });
     };
-    const auto all = std::ssize(endpoints);
-    const auto connectable = std::ranges::count_if(endpoints, [&](const Endpoint& endpoint) {
-        return ever_portal(world) || ever(world, endpoint, [](Host host) {
-                   return host != Host::Silent && host != Host::Refusing;
-               });
-    });
-    const auto costly = std::ranges::count_if(endpoints, may_cost_time);
+    const auto ways = ways_of(world);
+    const auto all = std::ssize(endpoints) * ways;
+    const auto connectable = ways * std::ranges::count_if(endpoints, [&](const Endpoint& endpoint) {
+                                 return ever_portal(world) || ever(world, endpoint, [](Host host) {
+                                            return host != Host::Silent && host != Host::Refusing;
+                                        });
+                             });
+    const auto costly = ways * std::ranges::count_if(endpoints, may_cost_time);
     const Duration attempt = settings.attempt_timeout;
     // Six at once: the seventh waits for one of them to fail.
     const auto full = (all - 1) / static_cast<std::ptrdiff_t>(attempts_at_once);
@@ -224,6 +251,7 @@ Duration first_round_bound(const BootWorld& world, const Expectation& expected,
     Duration bound = attempt_stagger * all + attempt * full +
                      2 * world.hosts.at(path.endpoint).round_trip.value_or(world.round_trip) +
                      slack;
+    if (path.is_detour()) bound += settings.head_start * (1 + connectable);
     if (path.resolver) {
         const bool by_dhcp = path.resolver->ifindex != 0;
         const auto earlier = SourceSet(expected.allowed).has(Source::Cached) +
@@ -235,7 +263,7 @@ Duration first_round_bound(const BootWorld& world, const Expectation& expected,
             });
         lookup = world.resolvers.at(path.resolver->server).delay.value_or(world.round_trip);
         bound += settings.head_start * earlier * (1 + connectable) + lookup +
-                 (lookup_stagger + attempt) * before;
+                 (lookup_stagger + attempt) * (before * ways + ways - 1);
     }
     // Whoever authenticates and is of no use costs its conversation, and what was under way
     // meanwhile begins anew.
@@ -246,7 +274,8 @@ Duration first_round_bound(const BootWorld& world, const Expectation& expected,
 void find_due(const BootWorld& world, Expectation& expected) {
     const auto endpoints = nameable(world, expected);
     expected.round = round_bound(world, expected, endpoints);
-    expected.pause = pause_bound(world, endpoints);
+    for (const auto& endpoint : endpoints)
+        expected.pause = std::max(expected.pause, pause_bound(world, endpoint));
     if (!expected.first_link) return;
     const Instant begin = *expected.first_link;
     const auto anybody = [&](Host kind) {
@@ -265,12 +294,13 @@ void find_due(const BootWorld& world, Expectation& expected) {
     const auto needed = [&](const Path& path, Instant since,
                             Instant gone) -> std::optional<Duration> {
         if (since > begin && refused) return std::nullopt;
-        if (since > begin) return expected.round * 2 + expected.pause;
+        const Duration pause = pause_bound(world, path.endpoint);
+        if (since > begin) return expected.round * 2 + pause;
         const Duration first = first_round_bound(world, expected, endpoints, path, moments, gone);
         // Who is unknown tries again with the invite, perhaps only after a pause.
-        return refused ? first * 2 + expected.round + expected.pause : first;
+        return refused ? first * 2 + expected.round + pause : first;
     };
-    for (const auto& path : paths_of(expected, endpoints)) {
+    for (const auto& path : paths_of(world, expected, endpoints)) {
         std::optional<Instant> since;
         for (const Instant moment : moments) {
             if (moment < begin || moment > end) continue;

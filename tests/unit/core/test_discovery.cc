@@ -86,6 +86,11 @@ struct Race {
         return discovery.looked_up(id, fortros::fail(ErrorCode::NameNotResolved, "no such name"),
                                    now);
     }
+    std::vector<Discovery::Action> learn(std::vector<ResolverSet> dhcp_resolvers, Instant at) {
+        DiscoveryPlan news;
+        news.dhcp_resolvers = std::move(dhcp_resolvers);
+        return discovery.learn(news, at);
+    }
     Said next() {
         REQUIRE(discovery.deadline());
         now = *discovery.deadline();
@@ -363,8 +368,8 @@ TEST_CASE("resolvers that a link brings later are asked like the others") {
     auto none = plan_of(SourceSet::only(Source::DhcpDns));
     Race race(none);
     race.start();
-    CHECK(race.discovery.learn({resolver("192.0.2.53")}, race.now).empty());  // known
-    const Said said = race.discovery.learn({resolver("192.0.2.54")}, race.now + lookup_stagger);
+    CHECK(race.learn({resolver("192.0.2.53")}, race.now).empty());  // known
+    const Said said = race.learn({resolver("192.0.2.54")}, race.now + lookup_stagger);
     CHECK(said.lookup().resolvers == resolver("192.0.2.54"));
 }
 
@@ -381,18 +386,177 @@ TEST_CASE("what could not be reached gets another chance when a link brings some
     again.start();
     said = again.discovery.looked_up(1, std::unexpected(no_route), again.now);
     CHECK(said.lookup().resolvers == resolver("1.1.1.1"));
-    said = again.discovery.learn({}, again.now + lookup_stagger);
+    said = again.learn({}, again.now + lookup_stagger);
     CHECK(said.lookup().resolvers == resolver("9.9.9.9"));
     again.answer(2, {named});
     again.discovery.attempt_failed(4, no_route, again.now);
-    said = again.discovery.learn({}, again.now + 1s);
+    said = again.learn({}, again.now + 1s);
     CHECK(said.attempt().candidate.endpoint == named);
 }
 
 TEST_CASE("resolvers that a link brings are not asked where policy forbids it") {
     Race race(plan_of(SourceSet::only(Source::Cached)));
     race.start();
-    CHECK(race.discovery.learn({resolver("192.0.2.54")}, race.now).empty());
+    CHECK(race.learn({resolver("192.0.2.54")}, race.now).empty());
+}
+
+// --- several links ---------------------------------------------------------------------------------
+
+static Uplink link_to(unsigned ifindex, const char* router) {
+    return {.ifindex = ifindex, .routers = {*IpAddress::parse(router)}};
+}
+static const auto eth0 = link_to(2, "192.0.2.1");
+static const auto eth1 = link_to(3, "198.51.100.1");
+static const auto eth1_v6 = link_to(3, "fe80::1");
+
+static DiscoveryPlan two_links(SourceSet sources = SourceSet::only(Source::Cached)) {
+    auto some = plan_of(sources);
+    some.cached = {cached_1};
+    some.links = {eth0, eth1};
+    return some;
+}
+
+// The router answers, the uplink behind it is dead: nothing but another link leads out.
+TEST_CASE("what the routes do not reach within a head start is tried by the other link") {
+    Race race(two_links());
+    CHECK(race.start().attempt().candidate.ifindex == 0);
+    race.discovery.left_by(1, eth0.ifindex);
+    const Said said = race.next_news();
+    CHECK(race.passed() == 500ms);
+    CHECK(said.attempt().candidate == Candidate{cached_1, Source::Cached, eth1.ifindex});
+    race.discovery.attempt_authenticated(2);
+    CHECK(race.discovery.link_of(2) == eth1.ifindex);
+}
+
+// A router that says no must not cost the head start.
+TEST_CASE("a failure by the routes starts the detour at once") {
+    Race race(two_links());
+    race.start();
+    race.discovery.left_by(1, eth0.ifindex);
+    CHECK(race.fail(1).attempt().candidate.ifindex == eth1.ifindex);
+    CHECK(race.fail(2).exhausted);
+}
+
+// A slow way that works is not left for another: the routes are the operator's word.
+TEST_CASE("a connection by the routes earns them another head start") {
+    Race race(two_links());
+    race.start();
+    race.discovery.left_by(1, eth0.ifindex);
+    race.now += 400ms;
+    race.discovery.attempt_connected(1, race.now);
+    const Said said = race.next_news();
+    CHECK(race.passed() == 900ms);
+    CHECK(said.attempt().candidate.ifindex == eth1.ifindex);
+}
+
+// With one network card nothing may be different from what it always was.
+TEST_CASE("where one link leads to a candidate there is no detour") {
+    auto one = two_links();
+    SUBCASE("one link") { one.links = {eth0}; }
+    SUBCASE("one that has a route of the family") { one.links = {eth0, eth1_v6}; }
+    SUBCASE("none known") { one.links = {}; }
+    Race race(one);
+    race.start();
+    const Said said = race.next();
+    CHECK(race.passed() == 5s);
+    CHECK(said.attempts.empty());
+    CHECK(said.exhausted);
+}
+
+// Neither a list of dead addresses nor a machine with eight cards may fill all six places.
+TEST_CASE("candidates and detours take turns") {
+    auto many = two_links();
+    many.cached = {cached_1, cached_2, named, *Endpoint::parse("203.0.113.3:443"),
+                   *Endpoint::parse("203.0.113.4:443")};
+    Race race(many);
+    Said said = race.start();
+    std::vector<unsigned> links;
+    while (links.size() < attempts_at_once) {
+        for (const auto& attempt : said.attempts) {
+            links.push_back(attempt.candidate.ifindex);
+            if (attempt.candidate.ifindex == 0) race.discovery.left_by(attempt.id, eth0.ifindex);
+        }
+        if (links.size() < attempts_at_once) said = race.next();
+    }
+    CHECK(links == std::vector<unsigned>{0, 0, 0, 3, 0, 3});
+}
+
+TEST_CASE("without a race a detour waits until everything was tried as the routes lead") {
+    auto ordered = two_links();
+    ordered.cached = {cached_1, cached_2};
+    ordered.race = false;
+    Race race(ordered);
+    race.start();
+    race.discovery.left_by(1, eth0.ifindex);
+    CHECK(race.fail(1).attempt().candidate.endpoint == cached_2);
+    race.discovery.left_by(2, eth0.ifindex);
+    CHECK(race.fail(2).attempt().candidate == Candidate{cached_1, Source::Cached, eth1.ifindex});
+    CHECK(race.fail(3).attempt().candidate == Candidate{cached_2, Source::Cached, eth1.ifindex});
+    CHECK(race.fail(4).exhausted);
+}
+
+// The second card's cable is plugged in later than the first one's.
+TEST_CASE("a link that comes is tried for what is under way and for what has failed") {
+    auto one = two_links();
+    one.links = {eth0};
+    one.cached = {cached_1, cached_2};
+    Race race(one);
+    race.start();
+    race.discovery.left_by(1, eth0.ifindex);
+    race.discovery.attempt_failed(1, {ErrorCode::Timeout, "silent"}, race.now);
+    race.discovery.left_by(2, eth0.ifindex);
+    race.now += 100ms;
+    auto more = two_links();
+    race.discovery.learn(more, race.now);
+    Said said = race.next_news();
+    CHECK(said.attempt().candidate == Candidate{cached_1, Source::Cached, eth1.ifindex});
+    said = race.next_news();
+    CHECK(said.attempt().candidate == Candidate{cached_2, Source::Cached, eth1.ifindex});
+    CHECK(race.discovery.learn(more, race.now).empty());  // nothing new
+}
+
+// Or a gateway under load would get every request as often as the node has cards.
+TEST_CASE("a gateway that has said no is not asked again by another link") {
+    Race race(two_links());
+    race.start();
+    race.discovery.left_by(1, eth0.ifindex);
+    race.discovery.attempt_authenticated(1);
+    const Said said =
+        race.discovery.attempt_failed(1, {ErrorCode::Busy, "come back later"}, race.now);
+    CHECK(said.attempts.empty());
+    CHECK(said.exhausted);
+}
+
+// A uplink that dies under a conversation is one more reason to take the other.
+TEST_CASE("a gateway that goes silent after it has authenticated is tried by the other link") {
+    Race race(two_links());
+    race.start();
+    race.discovery.left_by(1, eth0.ifindex);
+    race.discovery.attempt_authenticated(1);
+    const Said said = race.discovery.attempt_failed(1, {ErrorCode::Timeout, "silent"}, race.now);
+    CHECK(said.attempt().candidate.ifindex == eth1.ifindex);
+}
+
+TEST_CASE("a resolver by the link that the routes take is not asked twice") {
+    auto some = plan_of(SourceSet::only(Source::PublicDns));
+    const ResolverSet by_routes = resolver("9.9.9.9");
+    const ResolverSet by_eth0{by_routes.servers, 2}, by_eth1{by_routes.servers, 3};
+    some.public_resolvers = {by_routes, by_eth0, by_eth1};
+    Race race(some);
+    CHECK(race.start().lookup().resolvers == by_routes);
+    race.discovery.left_by(1, eth0.ifindex);
+    CHECK(race.next_news().lookup().resolvers == by_eth1);
+}
+
+TEST_CASE("what is left out is not tried, whoever names it") {
+    auto some = plan();
+    some.cached = {cached_1};
+    some.left_out = {cached_1, named};
+    Race race(some);
+    const Said said = race.start();
+    CHECK(said.attempts.empty());
+    CHECK(said.lookup().source == Source::PublicDns);
+    CHECK(race.answer(1, {named, named_v6}).attempt().candidate.endpoint == named_v6);
 }
 
 // --- the end ---------------------------------------------------------------------------------------

@@ -71,6 +71,45 @@ TEST_CASE("a busy gateway is asked again no sooner than it says") {
     CHECK(world.org.requests >= 2);
 }
 
+// One gateway in maintenance must not hold up a node beside another that comes a moment later.
+TEST_CASE("a gateway's Retry-After pauses that gateway and no other") {
+    BootWorld world;
+    const Endpoint good = *Endpoint::parse("203.0.113.6:443");
+    world.resolvers[public_resolver] = {gateway.address, good.address};
+    world.hosts[gateway] = Host::Busy;
+    world.hosts[gateway].retry_after = 60;
+    world.hosts[good].is.then(Instant{} + 5s, Host::Gateway);
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.handed_off->gateway == good);
+    CHECK(world.took < 25s);
+    CHECK(world.told_to_wait.size() == 1);
+}
+
+// A cable that flaps must not make a node hammer a gateway that has asked for patience.
+TEST_CASE("Retry-After is obeyed across link events, and not much longer than it says") {
+    BootWorld world;
+    world.hosts[gateway].is = Timeline<Host>(Host::Busy).then(Instant{} + 10s, Host::Gateway);
+    world.hosts[gateway].retry_after = 40;
+    FakeLink link{*world.link, LinkPhase{.up = true, .resolvers = {dhcp_resolver}}};
+    for (int second = 3; second < 30; second += 3) {
+        link.is.then(Instant{} + second * 1s, LinkPhase{});
+        link.is.then(Instant{} + second * 1s + 500ms,
+                     LinkPhase{.up = true, .resolvers = {dhcp_resolver}});
+    }
+    for (int second = 31; second < 38; ++second)
+        link.is.then(Instant{} + second * 1s,
+                     LinkPhase{.up = true,
+                               .resolvers = {
+                                   dhcp_resolver,
+                                   IpAddress::v4({192, 0, 2, static_cast<std::uint8_t>(second)})}});
+    world.links = {link};
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    REQUIRE(world.requests.size() == 2);
+    const Duration waited = world.requests[1].at - world.told_to_wait[0].at;
+    CHECK(waited >= 44s);  // with the least of the jitter
+    CHECK(waited <= 40s + 8s + 2s);
+}
+
 // An administrator may be asleep; a network that is slow is not worth half an hour.
 TEST_CASE("waiting for an approval has a budget of its own") {
     BootWorld world;
