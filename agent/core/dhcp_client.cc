@@ -43,6 +43,7 @@ std::vector<DhcpClient::Action> DhcpClient::start(Instant now) {
     m_started = now;
     m_refusals = 0;
     m_broadcast = false;
+    m_unconfirming.reset();
     m_complaint.clear();
     return discover(now);
 }
@@ -136,6 +137,7 @@ static std::uint32_t new_transaction(Random& random) {
 std::vector<DhcpClient::Action> DhcpClient::discover(Instant now) {
     m_lease.reset();
     m_offer.reset();
+    m_second_choice.reset();
     m_transaction = new_transaction(m_random);
     enter(State::Selecting);
     return {transmit(now)};
@@ -145,10 +147,13 @@ std::vector<DhcpClient::Action> DhcpClient::tick(Instant now) {
     if (now < m_deadline) return {};
     switch (m_state) {
         case State::Init: return discover(now);
-        case State::Selecting: return {transmit(now)};
+        case State::Selecting:
+            if (m_second_choice) return choose(*std::exchange(m_second_choice, std::nullopt), now);
+            return {transmit(now)};
         case State::Requesting:
             if (m_tries < request_attempts) return {transmit(now)};
             m_complaint = "DHCP server " + m_offer->server.text() + " does not confirm its offer";
+            m_unconfirming = m_offer->server;
             return discover(now);
         case State::Bound:
             m_transaction = new_transaction(m_random);
@@ -186,7 +191,15 @@ std::vector<DhcpClient::Action> DhcpClient::offered(const DhcpMessage& message, 
         m_complaint = "a DHCP offer cannot be used: " + lease.error().text();
         return {};
     }
-    m_offer = std::move(*lease);
+    if (lease->server == m_unconfirming) {
+        m_second_choice = *std::move(lease);
+        return {};
+    }
+    return choose(*std::move(lease), now);
+}
+
+std::vector<DhcpClient::Action> DhcpClient::choose(DhcpLease offer, Instant now) {
+    m_offer = std::move(offer);
     enter(State::Requesting);
     return {transmit(now)};
 }
@@ -215,6 +228,7 @@ std::vector<DhcpClient::Action> DhcpClient::bind(DhcpLease lease) {
     m_ends_at = endless ? Instant::max() : m_sent_at + lease.lifetime;
     m_offer.reset();
     m_lease = lease;
+    m_unconfirming.reset();
     m_complaint.clear();
     m_refusals = 0;
     enter(State::Bound);

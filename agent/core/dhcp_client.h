@@ -71,6 +71,7 @@ private:
     Actions bind(DhcpLease lease);
     Actions lose(ErrorCode code, std::string why, Instant now);
     Actions offered(const DhcpMessage& message, Instant now);
+    Actions choose(DhcpLease offer, Instant now);
     Actions acknowledged(const DhcpMessage& message);
     Actions refused(const DhcpMessage& message, Instant now);
     Send transmit(Instant now);
@@ -93,6 +94,10 @@ private:
     bool m_broadcast = false;
     std::optional<IpAddress> m_wanted{};  // the address of an earlier lease
     std::optional<DhcpLease> m_offer{};
+    // A server that has offered and then not confirmed, and what it offers again: to be taken when no
+    // other has made an offer before the next DISCOVER would be sent.
+    std::optional<IpAddress> m_unconfirming{};
+    std::optional<DhcpLease> m_second_choice{};
     std::optional<DhcpLease> m_lease{};
     Instant m_renew_at{};
     Instant m_rebind_at{};

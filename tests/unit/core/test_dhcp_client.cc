@@ -239,6 +239,26 @@ TEST_CASE("a server that never confirms is left for another") {
     CHECK(wire.sent[5].message.transaction != wire.sent[0].message.transaction);
 }
 
+// A stranger's box that answers first and gives nothing would win each time anew.
+TEST_CASE("a server that did not confirm is chosen again only when no other offers") {
+    Wire wire({server(Mood::OffersOnly, "192.0.2.1"), server(Mood::Helpful, "192.0.2.2")});
+    SUBCASE("another does") {
+        wire.start();
+        wire.pass(20s);
+        REQUIRE(wire.leases.size() == 1);
+        CHECK(wire.leases[0].server == *IpAddress::parse("192.0.2.2"));
+    }
+    SUBCASE("no other does") {
+        wire.servers.pop_back();
+        wire.start();
+        wire.pass(20s);
+        wire.servers[0].mood = Mood::Helpful;
+        wire.pass(20s);
+        REQUIRE(wire.leases.size() == 1);
+        CHECK(wire.leases[0].server == *IpAddress::parse("192.0.2.1"));
+    }
+}
+
 // The engineer before the console must see which server it is, and what it says.
 TEST_CASE("a refusal is told, and starts again") {
     Wire wire({server(Mood::Refusing)});
