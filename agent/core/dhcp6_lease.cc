@@ -1,6 +1,7 @@
 #include "core/dhcp6_lease.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "core/dhcp_lease.h"
@@ -122,14 +123,21 @@ static Status read_association(ByteView value, Dhcp6Lease& lease) {
     const std::chrono::seconds rebind_after{in.u32()};
     const auto options = TRY(read_dhcp6_options(in.take(in.left())));
     TRY(status_of(options));
-    // A server that renumbers gives the old with a lifetime of nothing beside the new.
-    Status done = fail(ErrorCode::InvalidData, "it gives no address");
+    // A server that renumbers gives the old, deprecated or with a lifetime of nothing, beside the new.
+    Status problem = fail(ErrorCode::InvalidData, "it gives no address");
+    std::optional<Dhcp6Lease> best;
     for (const auto& [code, part] : options) {
         if (code != dhcp6_option::ia_address) continue;
-        done = read_address(part, lease);
-        if (done) break;
+        Dhcp6Lease given = lease;
+        Status done = read_address(part, given);
+        if (!done)
+            problem = std::move(done);
+        else if (!best || std::pair{given.preferred, given.lifetime} >
+                              std::pair{best->preferred, best->lifetime})
+            best = std::move(given);
     }
-    TRY(std::move(done));
+    if (!best) return problem;
+    lease = *std::move(best);
     read_times(renew_after, rebind_after, lease);
     return {};
 }

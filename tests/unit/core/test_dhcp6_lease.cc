@@ -47,6 +47,26 @@ TEST_CASE("a DHCPv6 lease holds what the server gave") {
     CHECK(lease->iaid == iaid);
 }
 
+// A server that renumbers gives the old address too; with it the boot's connections would end soon.
+TEST_CASE("of several DHCPv6 addresses the one that is preferred longest is taken") {
+    const auto part = [](std::string_view text, std::uint32_t preferred, std::uint32_t lifetime) {
+        return ByteWriter().bytes(address(text).bytes()).u32(preferred).u32(lifetime).take();
+    };
+    ByteWriter association;
+    association.u32(iaid).u32(0).u32(0);
+    write_option(association, dhcp6_option::ia_address, part("2001:db8:1::1", 0, 7200));
+    write_option(association, dhcp6_option::ia_address, part("2001:db8:1::2", 1800, 3600));
+    write_option(association, dhcp6_option::ia_address, part("2001:db8:1::3", 600, 3600));
+    const Dhcp6Message reply{.type = Type::Reply,
+                             .transaction = 1,
+                             .options = {{dhcp6_option::server_id, {0, 3, 0, 1}},
+                                         {dhcp6_option::ia_na, association.take()}}};
+    const auto lease = lease_of(reply, iaid);
+    REQUIRE(lease);
+    CHECK(lease->address == address("2001:db8:1::2"));
+    CHECK(lease->lifetime == seconds{3600});
+}
+
 // Renewed never, or in a tight loop.
 TEST_CASE("times that a DHCPv6 server leaves out or gets wrong are made up") {
     FakeDhcp6Server server;
