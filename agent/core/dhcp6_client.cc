@@ -15,6 +15,9 @@ static constexpr Duration first_delay = 100ms;
 static constexpr Duration first_retry = 1s;
 static constexpr Duration longest_retry = 8s;
 static constexpr unsigned request_attempts = 4;
+// What RFC 8415 sections 21.24 and 21.25 allow a server to say instead of longest_retry.
+static constexpr std::chrono::seconds least_max_rt{60};
+static constexpr std::chrono::seconds greatest_max_rt{86400};
 // As RFC 2131 section 3.1 has it: a host that answers for every address must not empty a pool.
 static constexpr Duration decline_delay = 10s;
 static constexpr Duration first_renewal_retry = 10s;     // REN_TIMEOUT, REB_TIMEOUT
@@ -29,7 +32,7 @@ static constexpr std::uint16_t requested_options[] = {
 };
 
 static Duration backoff(Duration first, Duration longest, unsigned tries) {
-    return std::min(first * (1 << std::min(tries, 8U)), longest);
+    return std::min(first * (1 << std::min(tries, 17U)), longest);
 }
 
 static Duration random_below(Duration bound, Random& random) {
@@ -39,15 +42,16 @@ static Duration random_below(Duration bound, Random& random) {
 
 static Bytes bytes_of(ByteView view) { return {view.begin(), view.end()}; }
 
-Dhcp6Client::Dhcp6Client(MacAddress mac, Random& random)
+Dhcp6Client::Dhcp6Client(MacAddress mac, Random& random, std::uint16_t vlan)
     : m_duid(ByteWriter().u16(duid_link_layer).u16(hardware_ethernet).bytes(mac).take()),
-      m_iaid(ByteReader(ByteView(mac).subspan(2)).u32()),
+      m_iaid(ByteReader(ByteView(mac).subspan(2)).u32() ^ vlan),
       m_random(random) {}
 
 void Dhcp6Client::start(Dhcp6Wish wish, Instant now) {
     if (m_lease && m_lease->address) m_wanted = m_lease->address;
     m_lease.reset();
     m_refusals = 0;
+    m_longest_solicit = m_longest_inform = longest_retry;
     m_complaint.clear();
     enter(wish == Dhcp6Wish::Address ? State::Soliciting : State::Informing, now);
     m_deadline = now + random_below(first_delay, m_random);
@@ -139,7 +143,10 @@ Dhcp6Client::Step Dhcp6Client::transmit(Instant now) {
         m_deadline = std::min(
             end, now + jittered(backoff(first_renewal_retry, longest_renewal_retry, m_tries)));
     } else {
-        m_deadline = now + jittered(backoff(first_retry, longest_retry, m_tries));
+        Duration longest = longest_retry;
+        if (m_state == State::Soliciting) longest = m_longest_solicit;
+        if (m_state == State::Informing) longest = m_longest_inform;
+        m_deadline = now + jittered(backoff(first_retry, longest, m_tries));
     }
     ++m_tries;
     m_sent_at = now;
@@ -197,10 +204,23 @@ Dhcp6Client::Step Dhcp6Client::received(ByteView payload, Instant now) {
     if (!message || message->transaction != m_transaction || m_tries == 0) return {};
     const Bytes* client = message->option(dhcp6_option::client_id);
     if (!client || *client != m_duid) return {};
+    take_limits(*message);
     if (message->type == Type::Advertise)
         return m_state == State::Soliciting ? advertised(*message, now) : Step{};
     if (message->type != Type::Reply) return {};
     return m_state == State::Informing ? informed(*message, now) : replied(*message, now);
+}
+
+// A server that has nothing to give asks to be left in peace (RFC 8415 sections 21.24 and 21.25).
+void Dhcp6Client::take_limits(const Dhcp6Message& message) {
+    const auto take = [&](std::uint16_t code, Duration& longest) {
+        const Bytes* value = message.option(code);
+        if (!value || value->size() != 4) return;
+        const std::chrono::seconds wanted{ByteReader(*value).u32()};
+        if (wanted >= least_max_rt && wanted <= greatest_max_rt) longest = wanted;
+    };
+    take(dhcp6_option::solicit_max_rt, m_longest_solicit);
+    take(dhcp6_option::information_max_rt, m_longest_inform);
 }
 
 Dhcp6Lease Dhcp6Client::signed_by_us(Dhcp6Lease lease) const {

@@ -42,8 +42,9 @@ public:
 
     // The DUID is DUID-LL of the MAC and the IAID its last four bytes, as networkd's
     // DUIDType=link-layer and NetworkManager's ipv6.dhcp-iaid=mac have them: they need no memory,
-    // and the real root's client can have the same.
-    Dhcp6Client(MacAddress mac, Random& random);
+    // and the real root's client can have the same. VLANs have their parent's MAC: their tags tell
+    // their associations apart (0: no VLAN).
+    Dhcp6Client(MacAddress mac, Random& random, std::uint16_t vlan = 0);
 
     // Also begins anew, after the carrier went and came: forgets the lease without a word and asks
     // for the same address again. The wish is not Nothing.
@@ -68,6 +69,7 @@ private:
     enum class State { Informing, Informed, Soliciting, Requesting, Bound, Renewing, Rebinding };
 
     void enter(State state, Instant now);
+    void take_limits(const Dhcp6Message& message);
     Step transmit(Instant now);
     Dhcp6Message compose(Dhcp6Message::Type type, Instant now) const;
     Bytes association() const;
@@ -90,7 +92,9 @@ private:
     Instant m_entered{};  // when this state's exchange began
     Instant m_sent_at{};  // the latest message: a lease runs from there
     std::uint32_t m_transaction = 0;
-    unsigned m_tries = 0;                 // messages sent in this state
+    unsigned m_tries = 0;          // messages sent in this state
+    Duration m_longest_solicit{};  // between two, as servers have it
+    Duration m_longest_inform{};
     unsigned m_refusals = 0;              // since an address settled
     std::optional<IpAddress> m_wanted{};  // the address of an earlier lease
     std::optional<Dhcp6Lease> m_offer{};

@@ -23,10 +23,14 @@ struct Dhcp6SessionEvents {
 
 class Dhcp6Session {
 public:
-    // `loop` and `random` must outlive the session. The events may not destroy it.
-    Dhcp6Session(Loop& loop, Random& random, unsigned ifindex, MacAddress mac,
+    // `loop` and `random` must outlive the session. The events may not destroy it. `vlan`: the tag of
+    // a link that is one, or 0.
+    Dhcp6Session(Loop& loop, Random& random, unsigned ifindex, MacAddress mac, std::uint16_t vlan,
                  Dhcp6SessionEvents events)
-        : m_loop(loop), m_ifindex(ifindex), m_client(mac, random), m_events(std::move(events)) {}
+        : m_loop(loop),
+          m_ifindex(ifindex),
+          m_client(mac, random, vlan),
+          m_events(std::move(events)) {}
     Dhcp6Session(const Dhcp6Session&) = delete;
     Dhcp6Session& operator=(const Dhcp6Session&) = delete;
     ~Dhcp6Session() = default;

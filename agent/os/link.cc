@@ -7,6 +7,11 @@ namespace fortros {
 // Against a fight with somebody who takes the address away each time.
 static constexpr std::uint32_t restore_limit = 8;
 
+static std::uint16_t vlan_of(const Settings& settings, const std::string& name) {
+    const auto vlan = std::ranges::find(settings.vlans, name, &VlanSetting::name);
+    return vlan == settings.vlans.end() ? std::uint16_t{0} : vlan->id;
+}
+
 Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::uint32_t metric,
            std::function<void()> changed)
     : m_parts(parts),
@@ -30,6 +35,7 @@ Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::
                   },
               .progressed = [this] { m_changed(); }}),
       m_dhcp6(parts.loop, parts.random, state.ifindex, state.mac,
+              vlan_of(parts.settings, state.name),
               {.bound =
                    [this](const Dhcp6Lease& lease) {
                        note(Level::Info, lease.address

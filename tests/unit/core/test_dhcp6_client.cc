@@ -413,3 +413,37 @@ TEST_CASE("random replies neither break a DHCPv6 client nor keep it from an hone
         CHECK(wire.sent.size() < 1500);
     }
 }
+
+// Two VLANs of one card would have one address between them, or take it from each other.
+TEST_CASE("VLANs of one card ask as one client for associations of their own") {
+    const auto asked = [](std::uint16_t vlan) {
+        SeededRandom random{1};
+        Dhcp6Client client{mac, random, vlan};
+        client.start(Dhcp6Wish::Address, boot);
+        return *decode_dhcp6(client.tick(client.deadline()).send);
+    };
+    const auto card = asked(0), seven = asked(7), eight = asked(8);
+    const auto association = [](const Dhcp6Message& message) {
+        return ByteReader(*message.option(dhcp6_option::ia_na)).u32();
+    };
+    CHECK(association(card) == 0x000a0b0c);
+    CHECK(association(seven) != association(card));
+    CHECK(association(seven) != association(eight));
+    CHECK(*seven.option(dhcp6_option::client_id) == *card.option(dhcp6_option::client_id));
+}
+
+// A server without addresses that asks for peace would be asked by the whole site every eight seconds.
+TEST_CASE("a server's SOL_MAX_RT is obeyed") {
+    Wire wire({server(Mood::NoAddresses)});
+    std::uint32_t wanted = 0;
+    double longest = 0;
+    SUBCASE("as it is") { wanted = 120, longest = 120; }
+    SUBCASE("but not when no server may say it") { wanted = 30, longest = 8; }
+    wire.servers[0].options = {{dhcp6_option::solicit_max_rt, ByteWriter().u32(wanted).take()}};
+    wire.start();
+    wire.pass(30min);
+    const double waited =
+        milliseconds_of(wire.last().at - wire.sent[wire.sent.size() - 2].at) / 1000;
+    CHECK(waited >= longest * 0.75);
+    CHECK(waited <= longest * 1.25);
+}
