@@ -66,7 +66,8 @@ constexpr CommandSpec commands[] = {
     {"node retire",
      "NODE",
      "give up the place of a node that will not come back",
-     "For a machine that is gone, or has lost its key and enrolled anew. As with revoke its tunnel\n"
+     "For a machine that is gone, or has lost its key and enrolled anew. As with revoke its "
+     "tunnel\n"
      "is closed, its key refused, by every node that hears of it, and its address taken for ever;\n"
      "but it is listed as retired, and its refusals do not say that it was thrown out.",
      {}},
@@ -105,10 +106,9 @@ constexpr CommandSpec commands[] = {
 using Run = Outcome<Said> (*)(const Arguments&, const GatewaySettings&);
 
 // In the order of the table above; serve is none of them.
-constexpr Run runs[] = {nullptr,       check_config, create_invite, list_invites,
-                        revoke_invite, list_nodes,   revoke_node,   retire_node,
-                        list_waiting,  approve_node, reject_node,   show_policy,
-                        set_policy,    publish_policy};
+constexpr Run runs[] = {nullptr,     check_config, create_invite, list_invites,  revoke_invite,
+                        list_nodes,  revoke_node,  retire_node,   list_waiting,  approve_node,
+                        reject_node, show_policy,  set_policy,    publish_policy};
 static_assert(std::size(runs) == std::size(commands));
 
 Outcome<Said> run_serve(const GatewaySettings& settings) {

@@ -29,7 +29,8 @@ Status check_signed(const HandOff& hand_off, const SignerVerifier& verifier) {
     for (const auto& interface : hand_off.interfaces)
         for (const auto& peer : interface.plan.peers)
             if (!std::ranges::contains(hand_off.peers, peer.key, &MeshPeer::key))
-                return fail(ErrorCode::Untrusted, interface.plan.name + " has a peer that is no member",
+                return fail(ErrorCode::Untrusted,
+                            interface.plan.name + " has a peer that is no member",
                             peer.key.base64());
     return {};
 }

@@ -29,8 +29,7 @@ void BootWorld::apply_overlay(ApplyOverlay& apply) {
 bool BootWorld::is_answered_by(const PublicKey& peer) const {
     if (newest_handshake && node_now().wall < *newest_handshake) return false;
     if (wireguards.empty())
-        return gateway_answers_handshake &&
-               (!handshake_follows_routes || routes_carry_wireguard());
+        return gateway_answers_handshake && (!handshake_follows_routes || routes_carry_wireguard());
     const WireGuardPeer* known = tunnels.peer(peer);
     return known != nullptr && known->endpoint &&
            answers_handshake(*known->endpoint, peer, now.instant);

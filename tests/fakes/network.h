@@ -92,7 +92,7 @@ struct FakeWireGuard {
 
 struct FakeNetwork {
     std::vector<FakeLink> links;  // packets leave by the first one that is up and has a route
-    unsigned preferred = 0;  // by this one before all others; 0: none
+    unsigned preferred = 0;       // by this one before all others; 0: none
     std::map<IpAddress, FakeResolver> resolvers;   // absent: silent
     std::map<Endpoint, FakeHost> hosts;            // absent: silent
     std::map<Endpoint, FakeWireGuard> wireguards;  // absent: silent

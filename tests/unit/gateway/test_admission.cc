@@ -514,7 +514,7 @@ TEST_CASE(
                                .has_session = true};
         const auto before = world.tunnels.resets;
         const auto answer = world.handle(
-            node.ask(world.gateway.public_key, join_target, to_json_text(body).text()));
+            node.ask(world.gateway.public_key, join_target, to_json_text(body)));
         REQUIRE(answer.status == 200);
         return world.tunnels.resets - before;
     };
