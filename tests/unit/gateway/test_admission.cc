@@ -513,8 +513,8 @@ TEST_CASE(
                                .clock_stepped_back = stepped_back,
                                .has_session = true};
         const auto before = world.tunnels.resets;
-        const auto answer = world.handle(
-            node.ask(world.gateway.public_key, join_target, to_json_text(body)));
+        const auto answer =
+            world.handle(node.ask(world.gateway.public_key, join_target, to_json_text(body)));
         REQUIRE(answer.status == 200);
         return world.tunnels.resets - before;
     };
