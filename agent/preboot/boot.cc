@@ -127,7 +127,7 @@ void Boot::on(HandshakeAnswered event) {
 
 // --- stages 8 and 9: remember, hand off ---
 
-NodeState Boot::state_to_remember() const {
+NodeState Boot::state_to_remember() {
     NodeState state = m_in.state.value_or(NodeState{});
     state.node = *m_public_key;
     state.enrolled = true;
@@ -191,30 +191,35 @@ const IpAddress& Boot::own_address() const {
 }
 
 HandOff Boot::make_hand_off() const {
-    const MembershipAnswer& answer = m_joined->answer;
-    return {
+    HandOff hand_off{
         .time = m_now.wall,
-        .node = answer.node,
-        .overlay_address = answer.overlay_address,
-        .role = answer.role,
-        .hostname = answer.hostname,
-        .attestation = answer.attestation,
-        .prefix = answer.prefix,
-        .domain = answer.domain,
+        .node = *m_public_key,
+        .overlay_address = own_address(),
         .gateway_name = m_in.settings.gateway_name,
         .authorities = m_in.authorities,
-        .signers = answer.signers,
-        .document = answer.document,
-        .gateway = m_conversation->candidate.endpoint,
-        .gateway_key = m_conversation->gateway.wireguard_key,
-        .source = m_conversation->candidate.source,
         .handshake_answered = m_handshake_answered,
         .guard = m_in.settings.guard,
         .interfaces = m_interfaces,
-        .peers = answer.peers,
         .uplinks = uplinks(),
         .timeline = m_timeline,
     };
+    m_joined ? add_joined(hand_off) : add_remembered(hand_off);
+    return hand_off;
+}
+
+void Boot::add_joined(HandOff& hand_off) const {
+    const MembershipAnswer& answer = m_joined->answer;
+    hand_off.role = answer.role;
+    hand_off.hostname = answer.hostname;
+    hand_off.attestation = answer.attestation;
+    hand_off.prefix = answer.prefix;
+    hand_off.domain = answer.domain;
+    hand_off.signers = answer.signers;
+    hand_off.document = answer.document;
+    hand_off.gateway = m_conversation->candidate.endpoint;
+    hand_off.gateway_key = m_conversation->gateway.wireguard_key;
+    hand_off.source = m_conversation->candidate.source;
+    hand_off.peers = answer.peers;
 }
 
 void Boot::on(HandOffWritten event) {

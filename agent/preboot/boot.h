@@ -156,16 +156,18 @@ private:
     void fast_start_answered(const PublicKey& peer);
     bool has_session_with(const PublicKey& gateway) const;
     void hand_off_remembered();
-    void remember_set(NodeState& state) const;
+    void add_remembered(HandOff& hand_off) const;
+    void remember_set(NodeState& state);
 
     // boot.cc: stages 7 to 9
     void hand_off();
     Instant budget_end() const;
     bool is_finishing() const;
     void finish(ExitStatus status, std::string why);
-    NodeState state_to_remember() const;
+    NodeState state_to_remember();
     const IpAddress& own_address() const;
     HandOff make_hand_off() const;
+    void add_joined(HandOff& hand_off) const;
 
     void emit(BootAction action) { m_actions.push_back(std::move(action)); }
     void report_stage(Stage stage, std::string message, Duration took,

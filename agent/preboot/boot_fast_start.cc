@@ -122,31 +122,23 @@ void Boot::hand_off_remembered() {
          "no gateway has confirmed the overlay, which is the remembered one: " + m_cause_text);
     m_phase = Phase::HandingOff;
     m_phase_deadline.reset();
-    HandOff hand_off{
-        .time = m_now.wall,
-        .node = *m_public_key,
-        .overlay_address = m_fast_start->address,
-        .role = m_fast_start->set.role,
-        .hostname = m_in.settings.hostname,
-        .attestation = m_in.state->attestation,
-        .prefix = m_fast_start->set.prefix,
-        .domain = m_in.settings.domain,
-        .gateway_name = m_in.settings.gateway_name,
-        .authorities = m_in.authorities,
-        .signers = {m_in.state->bootstrap_signer},
-    };
+    emit(WriteHandOff{make_hand_off()});
+}
+
+void Boot::add_remembered(HandOff& hand_off) const {
+    const BootstrapSet& set = m_fast_start->set;
+    hand_off.role = set.role;
+    hand_off.hostname = m_in.settings.hostname;
+    hand_off.attestation = m_in.state->attestation;
+    hand_off.prefix = set.prefix;
+    hand_off.domain = m_in.settings.domain;
+    hand_off.signers = {m_in.state->bootstrap_signer};
     hand_off.remembered = true;
-    hand_off.handshake_answered = m_handshake_answered;
-    hand_off.guard = m_in.settings.guard;
-    hand_off.interfaces = m_interfaces;
-    hand_off.peers = m_fast_start->set.peers;
-    hand_off.uplinks = uplinks();
-    hand_off.timeline = m_timeline;
-    emit(WriteHandOff{std::move(hand_off)});
+    hand_off.peers = set.peers;
 }
 
 // Rewritten only when it says something else or has grown old: flash wears.
-void Boot::remember_set(NodeState& state) const {
+void Boot::remember_set(NodeState& state) {
     if (!m_joined->bootstrap) return;
     std::optional<BootstrapSet> stored;
     if (m_in.state && !m_in.state->bootstrap_set.empty())
@@ -154,7 +146,11 @@ void Boot::remember_set(NodeState& state) const {
     const BootstrapSet& fresh = *m_joined->bootstrap;
     if (!should_replace(stored, fresh, m_now.wall) || fresh.serial < state.bootstrap_serial) return;
     // There is no room for it: every boot would write, and none start fast.
-    if (m_joined->bootstrap_signer.size() > bootstrap_signer_limit) return;
+    if (const std::size_t size = m_joined->bootstrap_signer.size(); size > bootstrap_signer_limit)
+        return warn("no-bootstrap-set",
+                    "the next boot has no fast start: the certificate of the set's signer has " +
+                        std::to_string(size) + " bytes, and there is room for " +
+                        std::to_string(bootstrap_signer_limit));
     state.bootstrap_set = m_joined->answer.bootstrap;
     state.bootstrap_signer = m_joined->bootstrap_signer;
     state.bootstrap_serial = fresh.serial;

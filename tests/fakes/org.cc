@@ -10,7 +10,7 @@
 
 namespace fortros::fakes {
 
-FakeSigner::FakeSigner(WallTime not_before, WallTime not_after) {
+FakeSigner::FakeSigner(WallTime not_before, WallTime not_after, std::size_t padding) {
     ASSERT(crypto::initialise().has_value());
     ASSERT(psa_crypto_init() == PSA_SUCCESS);
     psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
@@ -24,7 +24,9 @@ FakeSigner::FakeSigner(WallTime not_before, WallTime not_after) {
     std::size_t size = 0;
     ASSERT(psa_export_public_key(key, m_signer.key.data(), m_signer.key.size(), &size) ==
            PSA_SUCCESS);
-    m_signer.id = signer_id_of(m_signer.key);
+    m_certificate.assign(m_signer.key.begin(), m_signer.key.end());
+    m_certificate.resize(m_certificate.size() + padding);
+    m_signer.id = signer_id_of(m_certificate);
     m_signer.not_before = not_before;
     m_signer.not_after = not_after;
 }
@@ -55,10 +57,9 @@ Bytes FakeSigner::with_signature(Bytes bytes) const {
 }
 
 Result<Signer> FakeVerifier::verify(ByteView certificate_der, WallTime now) const {
+    const SignerId id = signer_id_of(certificate_der);
     for (const auto& signer : m_known)
-        if (std::ranges::equal(signer.key, certificate_der) && now >= signer.not_before &&
-            now <= signer.not_after)
-            return signer;
+        if (signer.id == id && now >= signer.not_before && now <= signer.not_after) return signer;
     return fail(ErrorCode::Untrusted, "signer certificate is not the organisation's");
 }
 

@@ -19,22 +19,25 @@
 
 namespace fortros::fakes {
 
-// A P-256 key that signs attestations and bootstrap sets; its "certificate" is its public point.
+// A P-256 key that signs attestations and bootstrap sets; its "certificate" is its public point, and as
+// many bytes more as wanted.
 class FakeSigner {
 public:
-    explicit FakeSigner(WallTime not_before = {}, WallTime not_after = WallTime::max());
+    explicit FakeSigner(WallTime not_before = {}, WallTime not_after = WallTime::max(),
+                        std::size_t padding = 0);
     Bytes attest(const OrgPrefix& prefix, const PublicKey& node, Role role, WallTime not_after,
                  std::uint64_t serial = 1) const;
     // The set with this signer's id, signed.
     Bytes sign(BootstrapSet set) const;
     Bytes sign(OrgDocument document) const;
-    Bytes certificate() const { return {m_signer.key.begin(), m_signer.key.end()}; }
+    const Bytes& certificate() const { return m_certificate; }
     const Signer& signer() const { return m_signer; }
 
 private:
     Bytes with_signature(Bytes bytes) const;
 
     unsigned m_key = 0;  // PSA key id
+    Bytes m_certificate{};
     Signer m_signer;
 };
 

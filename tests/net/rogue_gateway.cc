@@ -106,6 +106,11 @@ struct Org {
                                           .not_after = wall_now() + std::chrono::days{30}});
     }
 
+    Result<Bytes> document() const {
+        return gateway::sign_org_document(
+            *signer, {.prefix = prefix, .serial = some_serial, .domain = domain});
+    }
+
     // What an honest gateway would answer to this node.
     Result<std::string> membership(const PublicKey& node) const {
         MembershipAnswer answer{.time = wall_now(),
@@ -114,7 +119,8 @@ struct Org {
                                 .attestation = TRY(attest(node, Role::Node)),
                                 .prefix = prefix,
                                 .domain = domain,
-                                .signers = {signer->certificate()}};
+                                .signers = {signer->certificate()},
+                                .document = TRY(document())};
         MeshPeer self{.key = wireguard_public,
                       .role = Role::Gateway,
                       .overlay_address = overlay_address(prefix, wireguard_public),

@@ -93,7 +93,7 @@ def test_a_gateway_certificate_says_what_the_agent_requires_and_no_more():
 def test_a_signer_certificate_cannot_stand_in_for_a_gateway():
     """Who steals the signing key from one gateway could pose as any gateway."""
     org, _ = world()
-    header = (TOP / "agent/core/attestation.h").read_text(encoding="utf-8")
+    header = (TOP / "agent/core/signer.h").read_text(encoding="utf-8")
     usage = re.search(r'signer_usage_oid =\s*"([0-9.]+)"', header)[1]
     found = extensions(org.signer)
     assert found["Extended Key Usage"] == (False, usage), found

@@ -101,7 +101,7 @@ def test_every_answer_carries_a_bootstrap_set():
             expect(magic, b"fortros/bootstrap/v1", "the format")
             expect(prefix, ipaddress.IPv6Network(site().org.prefix).network_address.packed[:6], "the prefix")
             expect(key, base64.b64decode(told["public_key"]), "whom it is for")
-            expect((role, policy, revocation, peers), (1, 0, 0, 1), "role, policy, revocation, peers")
+            expect((role, policy, revocation, peers), (1, 1, 0, 1), "role, policy, revocation, peers")
             assert earliest <= serial <= time.time(), f"serial {serial}"
             expect(not_after, serial + 14 * 86400, "its end")
             expect(signer_id, hashlib.sha256(signer).digest()[:8], "the signer")

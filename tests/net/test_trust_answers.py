@@ -1,6 +1,7 @@
 """The attack matrix, third part: answers that are proved, and lie. The attacker holds everything of a gateway,
 its WireGuard key included: what he says must still follow from what the node can check by itself."""
 
+import base64
 import copy
 import functools
 import json
@@ -195,10 +196,22 @@ def test_signers_that_the_ca_does_not_vouch_for():
     lying(lambda body, _: body["org"].update(signers=body["org"]["signers"] * 9), "signers")
 
 
+def test_an_org_document_that_nobody_has_signed():
+    """A gateway could change the policy of every node, or hide who is revoked."""
+    lying(put("org.document", ""), "org document has an unknown format")
+
+    def altered(body, _):
+        data = bytearray(base64.b64decode(body["org"]["document"]))
+        data[30] ^= 1
+        body["org"]["document"] = encode(bytes(data))
+    lying(altered, "org document's signature is wrong")
+    lying(put("org.domain", "example.net"), "not that of the org document")
+
+
 def test_a_time_outside_the_certificates():
     """A gateway could set the clocks of its nodes back to when a stolen certificate was good, or far ahead."""
-    for time in (0, 253402300799):
-        lying(put("time", time), "the gateway's clock is outside the dates of its own certificate chain")
+    lying(put("time", 0), "before its own certificate chain begins")
+    lying(put("time", 253402300799), "after its own certificate chain has ended")
     lying(put("time", -1), "time")
     lying(put("time", 2**63 - 1), "time")
 

@@ -72,6 +72,17 @@ TEST_CASE("fast start: with everything dead the boot fails as it would without i
     CHECK(world.taken_down);
 }
 
+// An organisation with a long signer's certificate would wonder why its nodes start slowly.
+TEST_CASE("fast start: a signer's certificate for which there is no room is told of, once a boot") {
+    BootWorld world(1, FakeSigner({}, WallTime::max(), bootstrap_signer_limit));
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    CHECK(world.stored_state->bootstrap_set.empty());
+    const auto is_told = [](const std::string& line) {
+        return line.contains("the certificate of the set's signer has");
+    };
+    CHECK(std::ranges::count_if(world.log, is_told) == 1);
+}
+
 // Flash wears out, and some machines are started ten times a day.
 TEST_CASE("fast start: a set that says nothing new is not written again") {
     Provisioned world;
