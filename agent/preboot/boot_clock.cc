@@ -40,7 +40,8 @@ void Boot::forget_the_future() {
     emit(TakeDownOverlay{});
     m_conversation->pending.reset();
     m_phase_deadline = m_now.instant + m_in.settings.attempt_timeout;
-    emit(Connect{m_conversation->id, m_conversation->candidate.endpoint, certificate_time()});
+    const Candidate& candidate = m_conversation->candidate;
+    emit(Connect{m_conversation->id, candidate.endpoint, certificate_time(), candidate.ifindex});
 }
 
 bool Boot::is_asked_again(Discovery::Id id) const {

@@ -96,3 +96,17 @@ TEST_CASE(
     CHECK(!world.handed_off->remembered);
     CHECK(world.handed_off->handshake_answered);
 }
+
+// By the routes, which this boot may not change, nobody would hear that the clock was ahead.
+TEST_CASE("who is asked again because of the clock is asked by the link that has led there") {
+    DeadUplink world;
+    world.links[0].is = LinkPhase{.up = true};
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    world.links[0].is = LinkPhase{.up = true, .v4 = Route::Blackhole};
+    world.settings.link_mode = LinkMode::Adopt;
+    world.clock_ahead = 3h;
+    CHECK(world.boot() == ExitStatus::NoHandshake);
+    CHECK(world.logged("asked to forget its handshakes"));
+    REQUIRE(world.requests.size() == 2);
+    CHECK(world.requests[1].at - world.requests[0].at < 1s);
+}
