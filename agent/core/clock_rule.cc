@@ -19,7 +19,7 @@ ClockVerdict judge_clock(const ClockEvidence& evidence) {
 }
 
 std::string to_text(const ClockVerdict& verdict) {
-    const std::string rtc = to_rfc3339(verdict.rtc);
+    std::string rtc = to_rfc3339(verdict.rtc);
     const std::string floor = to_rfc3339(verdict.floor);
     if (verdict.trusted) return rtc;
     if (verdict.floor == WallTime{}) return rtc + ", not trusted: nothing is known to judge it by";

@@ -43,9 +43,14 @@ static Duration random_below(Duration bound, Random& random) {
 static Bytes bytes_of(ByteView view) { return {view.begin(), view.end()}; }
 
 Dhcp6Client::Dhcp6Client(MacAddress mac, Random& random, std::uint16_t vlan)
-    : m_duid(ByteWriter().u16(duid_link_layer).u16(hardware_ethernet).bytes(mac).take()),
-      m_iaid(ByteReader(ByteView(mac).subspan(2)).u32() ^ vlan),
-      m_random(random) {}
+    : m_vlan(vlan), m_random(random) {
+    set_mac(mac);
+}
+
+void Dhcp6Client::set_mac(MacAddress mac) {
+    m_duid = ByteWriter().u16(duid_link_layer).u16(hardware_ethernet).bytes(mac).take();
+    m_iaid = ByteReader(ByteView(mac).subspan(2)).u32() ^ m_vlan;
+}
 
 void Dhcp6Client::start(Dhcp6Wish wish, Instant now) {
     if (m_lease && m_lease->address) m_wanted = m_lease->address;

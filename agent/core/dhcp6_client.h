@@ -46,6 +46,8 @@ public:
     // their associations apart (0: no VLAN).
     Dhcp6Client(MacAddress mac, Random& random, std::uint16_t vlan = 0);
 
+    // The link's MAC is another now; counts from the next start() on.
+    void set_mac(MacAddress mac);
     // Also begins anew, after the carrier went and came: forgets the lease without a word and asks
     // for the same address again. The wish is not Nothing.
     void start(Dhcp6Wish wish, Instant now);
@@ -83,8 +85,9 @@ private:
     Duration jittered(Duration delay);
     Dhcp6Lease signed_by_us(Dhcp6Lease lease) const;
 
+    std::uint16_t m_vlan;
     Bytes m_duid;
-    std::uint32_t m_iaid;
+    std::uint32_t m_iaid = 0;
     Random& m_random;
 
     State m_state = State::Soliciting;

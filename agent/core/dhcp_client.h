@@ -48,6 +48,8 @@ public:
     // that the real root's client gets the same address. An empty host name is not sent.
     DhcpClient(MacAddress mac, std::string hostname, Random& random);
 
+    // The link's MAC is another now; counts from the next start() on.
+    void set_mac(MacAddress mac) { m_mac = mac; }
     // Also begins anew, after the carrier went and came: forgets the lease without a word and asks
     // for the same address again.
     std::vector<Action> start(Instant now);

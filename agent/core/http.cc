@@ -87,7 +87,6 @@ static bool has_header(const HttpAnswer& answer, std::string_view name) {
 static Result<std::size_t> body_size_of(const HttpAnswer& answer) {
     static constexpr std::string_view length = "content-length";
     if (has_header(answer, "transfer-encoding")) return bad("a transfer encoding");
-    if (has_header(answer, "content-encoding")) return bad("a content encoding");
     const bool has_no_body = answer.status < 200 || answer.status == 204 || answer.status == 304;
     if (has_no_body && !has_header(answer, length)) return 0;
     const std::string* text = answer.header(length);
@@ -111,6 +110,11 @@ Status HttpAnswerParser::parse_head(std::string_view head) {
     while (!head.empty()) {
         if (answer.headers.size() == headers_limit) return bad("more than 64 headers");
         answer.headers.push_back(TRY(parse_header(next_line())));
+    }
+    if (has_header(answer, "content-encoding")) {
+        const auto* encoding = answer.header("content-encoding");
+        if (m_accepted != Encoding::Gzip || encoding == nullptr || *encoding != "gzip")
+            return bad("a content encoding");
     }
     m_body_size = TRY(body_size_of(answer));
     if (answer.status == 101) return bad("it switches to another protocol");

@@ -45,10 +45,15 @@ struct HttpAnswer {
 
 // Eats bytes until one whole answer is there. Stricter than RFC 9112 asks: lines end with CRLF, no
 // line is folded, exactly one Content-Length in its shortest spelling says where the body ends (204
-// and 304 have none), neither chunks nor a content encoding. Interim answers (RFC 9110 section
+// and 304 have none), no chunks, and no content encoding that was not asked for. Interim answers (RFC 9110 section
 // 15.2) are skipped; 101 is refused, as nothing was asked to switch.
 class HttpAnswerParser {
 public:
+    // What Accept-Encoding has asked for. The body stays as it came.
+    enum class Encoding { None, Gzip };
+    HttpAnswerParser() = default;
+    explicit HttpAnswerParser(Encoding accepted) : m_accepted(accepted) {}
+
     // The answer once it is complete, nothing while more is needed, InvalidData for what is not
     // HTTP, too large, or more than one answer. After an error or an answer the parser is spent:
     // any further byte is an error.
@@ -57,6 +62,7 @@ public:
 private:
     Status parse_head(std::string_view head);
 
+    Encoding m_accepted = Encoding::None;
     std::string m_buffer;                // what is not parsed yet
     std::size_t m_head_size = 0;         // of all heads so far
     std::optional<HttpAnswer> m_answer;  // once the head is read

@@ -122,11 +122,18 @@ Json to_json(const InterfacePlan& plan) {
     return json;
 }
 
-bool is_overlay_interface(std::string_view name) {
-    if (name == direct_interface) return true;
-    if (!name.starts_with(lighthouse_interface_prefix)) return false;
-    const std::string_view number = name.substr(lighthouse_interface_prefix.size());
+static bool is_numbered(std::string_view name, std::string_view prefix) {
+    if (!name.starts_with(prefix)) return false;
+    const std::string_view number = name.substr(prefix.size());
     return !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool is_lighthouse_interface(std::string_view name) {
+    return is_numbered(name, lighthouse_interface_prefix);
+}
+
+bool is_overlay_interface(std::string_view name) {
+    return is_numbered(name, direct_interface_prefix) || is_lighthouse_interface(name);
 }
 
 static Result<std::vector<IpNetwork>> read_networks(const JsonReader& in, std::string_view key,

@@ -3,6 +3,7 @@
 //
 //   fortros0          overlay /128, one peer a directly reached node (allowed /128 each)
 //   fortros-lh0, ...  one peer: a lighthouse or gateway (allowed: the whole prefix)
+//   fortros1, ...     a gateway's, as its fortros0, with another of its keys
 //
 // WireGuard accepts a packet only from the peer that owns its source address on that interface, so
 // lighthouses, each of which relays for everyone, need an interface each. All use the node's key.
@@ -26,6 +27,7 @@
 namespace fortros {
 
 inline constexpr std::string_view direct_interface = "fortros0";
+inline constexpr std::string_view direct_interface_prefix = "fortros";
 inline constexpr std::string_view lighthouse_interface_prefix = "fortros-lh";
 // Only for ip(8)'s readers: the longer prefix wins anyway.
 inline constexpr std::uint32_t host_route_metric = 256;
@@ -86,6 +88,7 @@ OverlayPlan make_overlay_plan(const OrgPrefix& prefix, const IpAddress& own_addr
 
 // Whether `name` is one that a plan gives: only these interfaces are ever touched.
 bool is_overlay_interface(std::string_view name);
+bool is_lighthouse_interface(std::string_view name);
 
 // The hand-off's form of an interface. Parsing checks form and bounds.
 Json to_json(const InterfacePlan& plan);

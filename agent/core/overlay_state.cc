@@ -1,16 +1,14 @@
 #include "core/overlay_state.h"
 
 #include <algorithm>
+#include <map>
 #include <ranges>
 #include <set>
+#include <utility>
 
 namespace fortros {
 
 using Kind = OverlayChange::Kind;
-
-static bool is_lighthouse_interface(std::string_view name) {
-    return name.starts_with(lighthouse_interface_prefix);
-}
 
 static const InterfaceState* find(const std::vector<InterfaceState>& have, std::string_view name) {
     const auto found = std::ranges::find(have, name, [](const InterfaceState& state) {
@@ -82,6 +80,8 @@ public:
     }
 
 private:
+    using RouteKey = std::pair<IpNetwork, std::uint32_t>;  // with its metric
+
     const InterfaceState& state(const InterfacePlan& interface) const {
         static const InterfaceState absent;
         const InterfaceState* found = find(m_have, interface.name);
@@ -111,13 +111,18 @@ private:
                 add({.kind = Kind::AddAddress, .interface = want.name, .network = address});
     }
 
+    // A gateway may have a route for each of many members: everything is looked up.
     void add_routes(const InterfacePlan& want, const InterfaceState& have) {
+        std::map<RouteKey, const RouteState*> present;
+        for (const RouteState& route : have.routes)
+            present.try_emplace({route.destination, route.metric}, &route);
         for (const RoutePlan& route : want.routes) {
-            const auto same = [&](const RouteState& other) { return is_same(route, other); };
-            const auto found = std::ranges::find_if(have.routes, same);
-            if (found != have.routes.end() && found->source == m_plan.address) continue;
-            // The kernel takes a route that differs in its source only for the same one.
-            if (found != have.routes.end()) add(route_change(Kind::RemoveRoute, want, *found));
+            const auto found = present.find({route.destination, route.metric});
+            if (found != present.end()) {
+                if (found->second->source == m_plan.address) continue;
+                // The kernel takes a route that differs in its source only for the same one.
+                add(route_change(Kind::RemoveRoute, want, *found->second));
+            }
             add({.kind = Kind::AddRoute,
                  .interface = want.name,
                  .number = route.metric,
@@ -126,11 +131,11 @@ private:
     }
 
     void remove_superfluous(const InterfacePlan& want, const InterfaceState& have) {
-        for (const RouteState& route : have.routes) {
-            const auto same = [&](const RoutePlan& other) { return is_same(other, route); };
-            if (is_ours(route.destination) && std::ranges::none_of(want.routes, same))
+        std::set<RouteKey> wanted;
+        for (const RoutePlan& route : want.routes) wanted.emplace(route.destination, route.metric);
+        for (const RouteState& route : have.routes)
+            if (is_ours(route.destination) && !wanted.contains({route.destination, route.metric}))
                 add(route_change(Kind::RemoveRoute, want, route));
-        }
         for (const IpNetwork& address : have.addresses)
             if (is_ours(address) && !std::ranges::contains(want.addresses, address))
                 add({.kind = Kind::RemoveAddress, .interface = want.name, .network = address});
@@ -142,10 +147,6 @@ private:
                 .interface = interface.name,
                 .number = route.metric,
                 .network = route.destination};
-    }
-
-    static bool is_same(const RoutePlan& want, const RouteState& have) {
-        return want.destination == have.destination && want.metric == have.metric;
     }
 
     bool is_ours(const IpNetwork& network) const {

@@ -3,11 +3,10 @@
 #include <unistd.h>
 
 #include "gateway/credentials.h"
+#include "gateway/open_registry.h"
 #include "os/clock.h"
 
 namespace fortros::gateway {
-
-static constexpr Duration busy_timeout = 10s;
 
 std::unexpected<Failure> failure(ExitCode code, std::string what) {
     const auto error_code =
@@ -15,9 +14,8 @@ std::unexpected<Failure> failure(ExitCode code, std::string what) {
     return std::unexpected(Failure{code, Error{error_code, std::move(what)}});
 }
 
-Outcome<std::unique_ptr<SqliteRegistry>> open_registry(const GatewaySettings& settings) {
-    return or_exit(ExitCode::Database,
-                   SqliteRegistry::open(settings.database, settings.prefix, busy_timeout));
+Outcome<std::unique_ptr<Registry>> open_registry(const GatewaySettings& settings) {
+    return or_exit(ExitCode::Database, open_registry(settings, RegistryUser::Command));
 }
 
 Actor actor() { return "uid " + std::to_string(::getuid()); }
@@ -28,6 +26,7 @@ Json json_of(const std::optional<WallTime>& time) {
     return time ? Json(to_rfc3339(*time)) : Json();
 }
 
+// NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): it loses sight of a moved unique_ptr
 Said say(std::string_view text) { return {.out = SecretBytes(text)}; }
 Said say_list(const Json& list) { return say(list.dump(2) + "\n"); }
 
@@ -40,6 +39,10 @@ Outcome<Said> check_config(const Arguments&, const GatewaySettings& settings) {
     text += "overlay address  " +
             overlay_address(settings.prefix, credentials.wireguard_public).text() + "\n";
     text += "WireGuard key    " + credentials.wireguard_public.base64() + "\n";
+    if (const auto& previous = credentials.previous)
+        text += "previous key     " + previous->public_key.base64() + ", at " +
+                overlay_address(settings.prefix, previous->public_key).text() + ", port " +
+                std::to_string(settings.previous_listen_port) + "\n";
     bool usable = true;
     for (const auto& validity : credentials.validities) {
         const auto state = state_of(validity, now);

@@ -1,4 +1,4 @@
-// The admin commands: invites, nodes and policy, straight in the registry, beside a gateway that serves. It
+// The admin commands: invites, nodes, policy and the audit log, straight in the registry, beside a gateway that serves. It
 // notices what they change by itself. Text goes to where the caller says; nothing is logged.
 #pragma once
 
@@ -29,6 +29,10 @@ Outcome<Said> reject_node(const Arguments& arguments, const GatewaySettings& set
 Outcome<Said> show_policy(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> set_policy(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> publish_policy(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> show_audit(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> check_audit(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> backup(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> restore(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> check_config(const Arguments& arguments, const GatewaySettings& settings);
 
 }  // namespace fortros::gateway

@@ -130,6 +130,7 @@ Outcome<Said> list_invites(const Arguments& arguments, const GatewaySettings& se
         return say_list(list);
     }
     std::vector<std::vector<std::string>> rows;
+    rows.reserve(invites.size());
     for (const auto& invite : invites)
         rows.push_back({invite.id, std::string(name_of(state_of(invite, now))),
                         std::to_string(invite.used) + "/" + std::to_string(invite.uses),

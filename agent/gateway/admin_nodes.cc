@@ -6,7 +6,7 @@
 #include "core/table.h"
 #include "gateway/admin_parts.h"
 #include "os/clock.h"
-#include "os/wireguard.h"
+#include "os/overlay_links.h"
 
 namespace fortros::gateway {
 
@@ -17,12 +17,16 @@ class Handshakes {
 public:
     explicit Handshakes(const GatewaySettings& settings) {
         if (!settings.manage) return;
-        auto wireguard = WireGuard::create();
-        if (!wireguard) return;
-        const auto status = wireguard->status(std::string(direct_interface));
-        if (!status) return;
-        m_known = true;
-        for (const auto& peer : status->peers) m_times[peer.peer.key] = peer.last_handshake;
+        auto links = OverlayLinks::create();
+        if (!links) return;
+        const auto interfaces = links->observe();
+        if (!interfaces) return;
+        m_known = !interfaces->empty();
+        for (const auto& interface : *interfaces)
+            for (const auto& peer : interface.wireguard.peers) {
+                auto& newest = m_times[peer.peer.key];
+                newest = std::max(newest, peer.last_handshake);
+            }
     }
 
     bool known() const { return m_known; }
@@ -152,6 +156,7 @@ Outcome<Said> list_waiting(const Arguments& arguments, const GatewaySettings& se
         return say_list(list);
     }
     std::vector<std::vector<std::string>> rows;
+    rows.reserve(nodes.size());
     for (const auto& node : nodes)
         rows.push_back({node.overlay_address.text(), node.hostname,
                         node.rejected ? "rejected" : "waiting", node.invite, node.from,
@@ -162,7 +167,7 @@ Outcome<Said> list_waiting(const Arguments& arguments, const GatewaySettings& se
 
 // By the whole overlay address and nothing else: it follows from the key, and the node shows it. A
 // hostname is a stranger's wish.
-static Outcome<WaitingRecord> find_waiting(const std::string& text, SqliteRegistry& registry) {
+static Outcome<WaitingRecord> find_waiting(const std::string& text, Registry& registry) {
     const auto address = IpAddress::parse(text);
     if (!address)
         return failure(ExitCode::Usage, "'" + printable(text, 60) +

@@ -9,14 +9,14 @@
 
 #include "core/json.h"
 #include "gateway/admin.h"
-#include "gateway/sqlite_registry.h"
+#include "gateway/registry.h"
 
 namespace fortros::gateway {
 
 std::unexpected<Failure> failure(ExitCode code, std::string what);
 
 // Waits as long as an admin can for the server, or for another admin.
-Outcome<std::unique_ptr<SqliteRegistry>> open_registry(const GatewaySettings& settings);
+Outcome<std::unique_ptr<Registry>> open_registry(const GatewaySettings& settings);
 
 // What the registry answers to a change of something that may not be there.
 template <typename T>

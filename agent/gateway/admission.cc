@@ -8,29 +8,13 @@
 
 namespace fortros::gateway {
 
-static constexpr std::uint32_t strangers_noted_per_minute = 20;
 static constexpr std::uint32_t refusals_noted_per_minute = 60;
 static constexpr std::uint32_t failures_noted_per_minute = 20;
-// A renewal that gains less than this is not worth a write: the signer's own end is near.
-static constexpr std::chrono::days smallest_renewal{1};
-
 // How often a waiting node asks again: 15 to 30 s.
 static constexpr std::chrono::seconds approval_poll{15};
 // When the list of the waiting is full, an admin has work to do, which takes a while.
 static constexpr std::chrono::seconds full_list_pause{60};
 static constexpr std::chrono::hours shared_key_report_interval{1};
-
-// Lower-case names of core/proof.h's headers, as the edge gives them.
-static constexpr std::string_view node_header_name = "fortros-node";
-static constexpr std::string_view proof_header_name = "fortros-proof";
-
-static Answer make_answer(int status, std::string body) {
-    return {status, {{"Content-Type", "application/json"}}, std::move(body)};
-}
-
-static Answer make_refusal(RefusalCode code, std::string message) {
-    return make_answer(status_of(code), to_json_text(Refusal{code, std::move(message)}));
-}
 
 static std::string_view explanation_of(RefusalCode code) {
     switch (code) {
@@ -52,12 +36,20 @@ Admission::Admission(GatewaySelf self, Parts parts)
     : m_self(std::move(self)),
       m_address(overlay_address(m_self.prefix, m_self.public_key)),
       m_parts(parts),
-      m_publisher(m_self.prefix, m_self.domain, parts.registry, parts.signer),
-      m_strangers(strangers_noted_per_minute),
+      m_gate(m_self.private_key.duplicate(), m_self.public_key, parts.log),
+      m_issuer(m_self, {parts.registry, parts.signer, parts.log}),
       m_refusals(refusals_noted_per_minute),
       m_failures(failures_noted_per_minute) {}
 
 // --- one request ---
+
+bool Admission::may_write(const Request& request, WallTime now) {
+    if (request.target == enroll_target) return true;
+    if (request.target != join_target) return false;
+    const auto claimed = claimed_node(request);
+    const auto node = claimed ? m_parts.registry.find_node(*claimed) : std::nullopt;
+    return node && *node && m_issuer.is_due(**node, now);
+}
 
 Answer Admission::handle(const Request& request, WallTime now) {
     if (request.target != enroll_target && request.target != join_target) {
@@ -71,45 +63,19 @@ Answer Admission::handle(const Request& request, WallTime now) {
         answer.headers.emplace_back("Allow", "POST");
         return answer;
     }
-    const auto proved = authenticate(request);
-    if (!proved) {
-        if (m_strangers.allow(now))
-            m_parts.log.write(
-                {Level::Info,
-                 "proof-invalid",
-                 "refused a request without a valid proof from " + request.from.text(),
-                 {{"from", request.from.text()},
-                  {"not_logged_before", static_cast<std::int64_t>(m_strangers.take_unsaid())}}});
-        return make_refusal(RefusalCode::ProofInvalid,
-                            "the request does not prove possession of the node's key");
-    }
+    const auto proved = m_gate.check(request);
+    if (!proved) return m_gate.refuse(request, now);
     auto result = answer(request, *proved, now);
-    seal(result, *proved);
+    ProofGate::seal(result, *proved);
     return result;
 }
 
-std::optional<Admission::Proved> Admission::authenticate(const Request& request) const {
-    const auto* node_text = request.header(node_header_name);
-    const auto* proof_text = request.header(proof_header_name);
-    if (node_text == nullptr || proof_text == nullptr) return std::nullopt;
-    const auto node = PublicKey::from_base64url(*node_text);
-    const auto proof = from_base64(*proof_text);
-    if (!node || !proof) return std::nullopt;
-    auto key = proof_key_of_gateway(m_self.private_key, m_self.public_key, *node, request.exporter);
-    if (!key) return std::nullopt;
-    const auto expected =
-        request_proof(*key, request.method, request.target, *node, request.body.view());
-    if (!equal_in_constant_time(*proof, expected)) return std::nullopt;
-    return Proved{*node, std::move(*key), expected};
-}
-
-void Admission::seal(Answer& answer, const Proved& proved) const {
-    std::uint32_t retry_after = 0;
-    for (const auto& [name, value] : answer.headers)
-        if (name == "Retry-After") retry_after = parse_number<std::uint32_t>(value).value_or(0);
-    const auto mac =
-        answer_proof(proved.key, proved.proof, answer.status, retry_after, as_bytes(answer.body));
-    answer.headers.emplace_back(answer_proof_header, to_base64(mac));
+Answer Admission::put_off(const Request& request, const Error& why, Duration after, WallTime now) {
+    const auto proved = m_gate.check(request);
+    if (!proved) return m_gate.refuse(request, now);
+    auto answer = come_back_later(why, request, now, after);
+    ProofGate::seal(answer, *proved);
+    return answer;
 }
 
 Answer Admission::answer(const Request& request, const Proved& proved, WallTime now) {
@@ -146,7 +112,7 @@ Result<Decision> Admission::decide(const NodeRequest& body, const SecretBytes& i
     }
     const auto address = overlay_address(m_self.prefix, proved.node);
     if (is_reserved(address) || address == m_address) return RefusalCode::AddressTaken;
-    const WallTime attested_until = TRY(next_not_after(now));
+    const WallTime attested_until = TRY(m_issuer.next_not_after(now));
     const Enrolment enrolment{
         .key = proved.node,
         .overlay_address = address,
@@ -160,12 +126,12 @@ Result<Decision> Admission::decide(const NodeRequest& body, const SecretBytes& i
 Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
                                   const Request& request, WallTime now) {
     TRY(prepare_tunnel(member.node, body, now));
-    const auto node = TRY(with_fresh_attestation(member.node, now));
-    const Bytes attestation = TRY(attest(node.key, node.role, node.serial, node.attested_until));
+    const auto node = TRY(m_issuer.renew_if_due(member.node, now));
+    const Bytes attestation = TRY(m_issuer.attest(node));
     std::vector<MeshPeer> peers;
-    peers.push_back(TRY(own_peer(now)));
-    const auto* org = TRY(m_publisher.current(now));
-    const Bytes bootstrap = TRY(bootstrap_set_for(node, peers, org->document, now));
+    peers.push_back(TRY(m_issuer.own_peer(now)));
+    const auto* org = TRY(m_issuer.document(now));
+    const Bytes bootstrap = TRY(m_issuer.bootstrap_set_for(node, peers, org->document, now));
     const MembershipAnswer membership{
         .time = now,
         .node = node.key,
@@ -175,7 +141,7 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
         .attestation = attestation,
         .prefix = m_self.prefix,
         .domain = m_self.domain,
-        .signers = {m_parts.signer.certificate()},
+        .signers = {m_issuer.signer_certificate()},
         .document = org->bytes,
         .peers = peers,
         .bootstrap = bootstrap,
@@ -257,7 +223,8 @@ Answer Admission::refuse(RefusalCode code, const Request& request, const Proved&
 
 // Whatever has failed, the node has done nothing wrong and may try again: nothing was acknowledged,
 // and what was done is not done twice.
-Answer Admission::come_back_later(const Error& error, const Request& request, WallTime now) {
+Answer Admission::come_back_later(const Error& error, const Request& request, WallTime now,
+                                  Duration after) {
     if (m_failures.allow(now))
         m_parts.log.write(
             {Level::Error,
@@ -267,8 +234,11 @@ Answer Admission::come_back_later(const Error& error, const Request& request, Wa
               {"from", request.from.text()},
               {"not_logged_before", static_cast<std::int64_t>(m_failures.take_unsaid())}}});
     // Jittered, so that those who were sent away together do not come back together.
-    const std::uint64_t seconds =
+    std::uint64_t seconds =
         error.code == ErrorCode::Busy ? 1 + m_parts.random.below(4) : 10 + m_parts.random.below(20);
+    if (after > Duration{})
+        seconds =
+            static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::seconds>(after).count());
     auto answer = make_refusal(RefusalCode::Busy, "the gateway cannot serve this now");
     answer.headers.emplace_back("Retry-After", std::to_string(seconds));
     return answer;
@@ -285,12 +255,13 @@ Status Admission::prepare_tunnel(const NodeRecord& node, const NodeRequest& body
     const auto sight = m_boots[node.key].see(body.boot_id);
     if (sight == BootHistory::Sight::Returned) report_shared_key(node, now);
     const bool has_rebooted = sight != BootHistory::Sight::Same;
-    const auto tunnel = TRY(m_parts.tunnels.find(node.key));
-    if (tunnel && body.has_session && !body.clock_stepped_back) return {};
-    const bool is_live = tunnel && tunnel->last_handshake && *tunnel->last_handshake <= now &&
-                         now - *tunnel->last_handshake < session_life;
-    if (is_live && !has_rebooted && !body.clock_stepped_back) return {};
-    return m_parts.tunnels.reset(node);
+    Tunnels& tunnels = m_parts.tunnels;
+    if (body.clock_stepped_back) return tunnels.reset(node);
+    if (body.has_session) return tunnels.ensure(node);
+    if (has_rebooted) return tunnels.reset(node);
+    const auto last = TRY(tunnels.last_handshake(node.key));
+    const bool is_live = last && *last <= now && now - *last < session_life;
+    return is_live ? tunnels.ensure(node) : tunnels.reset(node);
 }
 
 // Neither machine is locked out: which of them is the copy is for an admin to find out.
@@ -304,85 +275,6 @@ void Admission::report_shared_key(const NodeRecord& node, WallTime now) {
          {{"overlay_address", node.overlay_address.text()}, {"node", node.key.base64()}}});
     if (auto marked = m_parts.registry.mark_key_shared(node.key, "gateway", now); !marked)
         m_parts.log.write({Level::Warning, "audit-failed", marked.error().text()});
-}
-
-Result<WallTime> Admission::next_not_after(WallTime now) const {
-    const Signer& signer = m_parts.signer.facts();
-    if (now < signer.not_before || now >= signer.not_after)
-        return fail(ErrorCode::Untrusted, "the signer's certificate is valid from " +
-                                              to_rfc3339(signer.not_before) + " to " +
-                                              to_rfc3339(signer.not_after) + " only");
-    return std::min(now + attestation_life, signer.not_after);
-}
-
-bool Admission::worth_renewing(WallTime not_after, WallTime now) const {
-    if (not_after <= now) return true;
-    const auto possible = std::min(now + attestation_life, m_parts.signer.facts().not_after);
-    return not_after - now < attestation_life / 2 && possible - not_after >= smallest_renewal;
-}
-
-// The registry keeps serial and not-after, so a join of a member writes nothing for half of an
-// attestation's life, and the node, which stores the serial, neither.
-Result<NodeRecord> Admission::with_fresh_attestation(const NodeRecord& node, WallTime now) {
-    if (!worth_renewing(node.attested_until, now)) return node;
-    auto renewed = m_parts.registry.renew(node.key, TRY(next_not_after(now)));
-    if (renewed || node.attested_until <= now) return renewed;
-    m_parts.log.write({Level::Warning, "renewal-failed",
-                       "the attestation of " + node.overlay_address.text() +
-                           " could not be renewed: " + renewed.error().text()});
-    return node;
-}
-
-Result<Bytes> Admission::attest(const PublicKey& node, Role role, std::uint64_t serial,
-                                WallTime not_after) const {
-    return sign_attestation(m_parts.signer, {.prefix = m_self.prefix,
-                                             .node = node,
-                                             .role = role,
-                                             .serial = serial,
-                                             .not_after = not_after});
-}
-
-Status Admission::attest_self(WallTime now) {
-    if (!m_own) m_own = TRY(m_parts.registry.find_gateway(m_self.public_key));
-    const bool is_usable = m_own && now < m_own->not_after;
-    const bool is_due = !is_usable || worth_renewing(m_own->not_after, now);
-    if (!is_due && !m_own_attestation.empty()) return {};
-    if (is_due) {
-        auto renewed = m_parts.registry.renew_gateway(m_self.public_key, TRY(next_not_after(now)));
-        if (!renewed && !is_usable) return std::unexpected(std::move(renewed).error());
-        if (renewed) m_own = *renewed;
-    }
-    m_own_attestation =
-        TRY(attest(m_self.public_key, Role::Gateway, m_own->serial, m_own->not_after));
-    return {};
-}
-
-Result<MeshPeer> Admission::own_peer(WallTime now) {
-    TRY(attest_self(now));
-    return MeshPeer{
-        .key = m_self.public_key,
-        .role = Role::Gateway,
-        .overlay_address = m_address,
-        .endpoints = m_self.endpoints,
-        .keepalive_seconds = m_self.keepalive_seconds,
-        .attestation = m_own_attestation,
-    };
-}
-
-// The clock as the serial: it grows across several gateways, which need not ask one another.
-Result<Bytes> Admission::bootstrap_set_for(const NodeRecord& node,
-                                           const std::vector<MeshPeer>& peers,
-                                           const OrgDocument& org, WallTime now) const {
-    return sign_bootstrap_set(
-        m_parts.signer,
-        {.prefix = m_self.prefix,
-         .node = node.key,
-         .role = node.role,
-         .serial = static_cast<std::uint64_t>(now.time_since_epoch().count()),
-         .not_after = std::min(now + bootstrap_set_life, m_parts.signer.facts().not_after),
-         .policy_serial = org.serial,
-         .revocation_number = org.revocation_number,
-         .peers = bootstrap_peers_of(peers)});
 }
 
 }  // namespace fortros::gateway

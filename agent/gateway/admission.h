@@ -26,7 +26,8 @@
 #include "core/proof.h"
 #include "gateway/boot_history.h"
 #include "gateway/exchange.h"
-#include "gateway/publisher.h"
+#include "gateway/issuer.h"
+#include "gateway/proof_gate.h"
 #include "gateway/rate_limit.h"
 #include "gateway/registry.h"
 #include "gateway/signer.h"
@@ -34,19 +35,8 @@
 
 namespace fortros::gateway {
 
-inline constexpr std::chrono::days attestation_life{30};
 // A session's keys are used for at most so long (REJECT_AFTER_TIME, the WireGuard paper, 6.1).
 inline constexpr std::chrono::seconds session_life{180};
-
-// What the gateway is to its nodes.
-struct GatewaySelf {
-    OrgPrefix prefix;
-    std::string domain{};
-    PrivateKey private_key{};  // WireGuard's
-    PublicKey public_key;
-    std::vector<Endpoint> endpoints{};  // of its WireGuard, as nodes can reach it
-    std::uint16_t keepalive_seconds = 0;
-};
 
 class Admission {
 public:
@@ -61,20 +51,27 @@ public:
 
     Admission(GatewaySelf self, Parts parts);
 
-    // Makes the gateway's own attestation, or renews it if it is time. Happens by itself; at start
-    // it is asked for, so that a signer that can't sign is heard of before the first node is.
-    Status attest_self(WallTime now);
+    // Neither may be copied or moved: its parts refer to each other.
+    Admission(const Admission&) = delete;
+    Admission& operator=(const Admission&) = delete;
+
+    // The gateway's own attestation happens by itself; at start it is asked for, so that a signer that
+    // can't sign is heard of before the first node is.
+    Status attest_self(WallTime now) { return m_issuer.attest_self(now); }
+
+    ProofGate& gate() { return m_gate; }
+    Issuer& issuer() { return m_issuer; }
+
+    // Whether answering this will most likely write to the registry. Decides nothing, proves nothing.
+    bool may_write(const Request& request, WallTime now);
 
     Answer handle(const Request& request, WallTime now);
 
+    // The 503 for a request that could not be served, sealed if it was proved. Nothing of `after`: the
+    // error decides when it is worth coming again.
+    Answer put_off(const Request& request, const Error& why, Duration after, WallTime now);
+
 private:
-    // A request whose sender holds the private key of `node`.
-    struct Proved {
-        PublicKey node;
-        ProofKey key;
-        Proof proof{};
-    };
-    std::optional<Proved> authenticate(const Request& request) const;
     Answer answer(const Request& request, const Proved& proved, WallTime now);
     Result<Decision> decide(const NodeRequest& body, const SecretBytes& invite,
                             const Request& request, const Proved& proved, WallTime now);
@@ -82,30 +79,18 @@ private:
                            WallTime now);
     Answer ask_to_wait(const Waiting& waiting, const Request& request);
     Answer refuse(RefusalCode code, const Request& request, const Proved& proved, WallTime now);
-    Answer come_back_later(const Error& error, const Request& request, WallTime now);
-    void seal(Answer& answer, const Proved& proved) const;
+    Answer come_back_later(const Error& error, const Request& request, WallTime now,
+                           Duration after = {});
 
     void report_shared_key(const NodeRecord& node, WallTime now);
     Status prepare_tunnel(const NodeRecord& node, const NodeRequest& body, WallTime now);
-    Result<NodeRecord> with_fresh_attestation(const NodeRecord& node, WallTime now);
-    Result<Bytes> attest(const PublicKey& node, Role role, std::uint64_t serial,
-                         WallTime not_after) const;
-    // The not-after of an attestation made now. Untrusted if the signer is not valid now.
-    Result<WallTime> next_not_after(WallTime now) const;
-    bool worth_renewing(WallTime not_after, WallTime now) const;
-    Result<MeshPeer> own_peer(WallTime now);
-    // What the node may come up from at its next boot, before any gateway has answered.
-    Result<Bytes> bootstrap_set_for(const NodeRecord& node, const std::vector<MeshPeer>& peers,
-                                    const OrgDocument& org, WallTime now) const;
 
     GatewaySelf m_self;
     IpAddress m_address;
     Parts m_parts;
-    Publisher m_publisher;
-    std::optional<Attested> m_own{};  // as the registry has it
-    Bytes m_own_attestation{};
+    ProofGate m_gate;
+    Issuer m_issuer;
     std::map<PublicKey, BootHistory> m_boots;  // of each member since our start
-    RateLimit m_strangers;                     // requests without a valid proof
     RateLimit m_refusals;                      // proved ones: these go to the audit log, too
     RateLimit m_failures;
 };

@@ -166,7 +166,7 @@ std::string help_of_program(std::span<const CommandSpec> commands) {
     text += "\n" + lines_of(common_options) + "  --version           the version\n\n" +
             "Every command has a --help of its own. Exit codes: 0 done, 1 failed, 2 command line,\n"
             "3 settings, 4 certificates and keys, 5 database, 6 can't listen, 7 WireGuard,\n"
-            "8 no such node or invite.\n";
+            "8 no such node or invite, 9 the audit log was changed.\n";
     return text;
 }
 

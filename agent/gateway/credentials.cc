@@ -24,7 +24,7 @@ ValidityState state_of(const Validity& validity, WallTime now) {
 }
 
 std::string describe(const Validity& validity, WallTime now) {
-    const std::string file = "'" + validity.file + "' ";
+    std::string file = "'" + validity.file + "' ";
     switch (state_of(validity, now)) {
         case ValidityState::Good: return file + "is valid until " + to_rfc3339(validity.not_after);
         case ValidityState::DueForRenewal:
@@ -97,6 +97,19 @@ static Result<std::unique_ptr<AttestationSigner>> load_signer(const GatewaySetti
     return signer;
 }
 
+static Result<std::optional<PreviousKey>> load_previous(const GatewaySettings& settings,
+                                                        const PublicKey& current) {
+    const std::string& path = settings.previous_private_key;
+    if (path.empty()) return std::nullopt;
+    PreviousKey previous{.key = TRY(load_wireguard_key(path)), .public_key = {}};
+    previous.public_key = TRY(crypto::public_key_of(previous.key));
+    if (previous.public_key == current)
+        return fail(ErrorCode::InvalidData, "'" + path + "' holds the same key as '" +
+                                                settings.private_key +
+                                                "': nothing is rotated by that");
+    return previous;
+}
+
 static Status add_validity(Credentials& credentials, const std::string& file, std::string advice,
                            X509* certificate) {
     const auto begin = TRY(not_before_of(certificate));
@@ -119,6 +132,7 @@ Result<Credentials> load_credentials(const GatewaySettings& settings) {
     credentials.key = TRY(load_private_key(settings.certificate_key));
     credentials.wireguard_key = TRY(load_wireguard_key(settings.private_key));
     credentials.wireguard_public = TRY(crypto::public_key_of(credentials.wireguard_key));
+    credentials.previous = TRY(load_previous(settings, credentials.wireguard_public));
     if (auto status = check_gateway_leaf(credentials, anchors, settings); !status)
         return std::unexpected(std::move(status.error()).in("'" + settings.certificate + "'"));
     X509* leaf = credentials.chain.front().get();
@@ -128,8 +142,9 @@ Result<Credentials> load_credentials(const GatewaySettings& settings) {
     credentials.signer = TRY(load_signer(settings, anchors, signer_validity));
     credentials.validities.push_back(std::move(signer_validity));
 
-    for (const auto& path : {settings.certificate_key, settings.signer_key, settings.private_key})
-        if (is_exposed(path))
+    for (const auto& path : {settings.certificate_key, settings.signer_key, settings.private_key,
+                             settings.previous_private_key})
+        if (!path.empty() && is_exposed(path))
             credentials.warnings.push_back("'" + path +
                                            "' can be read by others than its owner: chmod 600");
     return credentials;

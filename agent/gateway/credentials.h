@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,11 +32,18 @@ ValidityState state_of(const Validity& validity, WallTime now);
 // "'/etc/fortros/gateway.pem' expires at ...: renew it with ...".
 std::string describe(const Validity& validity, WallTime now);
 
+// A WireGuard key that no certificate names any more.
+struct PreviousKey {
+    PrivateKey key{};
+    PublicKey public_key;
+};
+
 struct Credentials {
     Certificates chain{};  // the leaf first
     OpenSsl<EVP_PKEY> key{};
     PrivateKey wireguard_key{};
     PublicKey wireguard_public;
+    std::optional<PreviousKey> previous{};
     std::unique_ptr<AttestationSigner> signer{};
     std::vector<Validity> validities{};
     std::vector<std::string> warnings{};  // what is allowed and unwise
@@ -43,7 +51,8 @@ struct Credentials {
 
 // Untrusted or InvalidData, naming the file, where something is missing, unreadable or does not
 // fit: the leaf is not what certs/ issues for this gateway name, its WireGuard URI is not the key's,
-// a private key is not its certificate's, a chain does not end at the CA. Dates are not judged.
+// a private key is not its certificate's, a chain does not end at the CA, the previous WireGuard key
+// is the current one. Dates are not judged.
 Result<Credentials> load_credentials(const GatewaySettings& settings);
 
 // A WireGuard private key as `wg genkey` prints it.

@@ -12,4 +12,12 @@ const std::string* Request::header(std::string_view lower_case_name) const {
     return found;
 }
 
+Answer make_answer(int status, std::string json) {
+    return {status, {{"Content-Type", "application/json"}}, std::move(json)};
+}
+
+Answer make_refusal(RefusalCode code, std::string message) {
+    return make_answer(status_of(code), to_json_text(Refusal{code, std::move(message)}));
+}
+
 }  // namespace fortros::gateway

@@ -10,6 +10,7 @@
 
 #include "base/secret.h"
 #include "core/address.h"
+#include "core/messages.h"
 #include "core/proof.h"
 
 namespace fortros::gateway {
@@ -33,6 +34,10 @@ struct Answer {
     Headers headers{};  // without Content-Length and Connection, which are the edge's
     std::string body{};
 };
+
+Answer make_answer(int status, std::string json);
+// Of the status that belongs to the code; without a Retry-After.
+Answer make_refusal(RefusalCode code, std::string message);
 
 // Takes an answer back to where the request came from; later, or from a handler that returned long
 // ago, as well. If the connection has gone meanwhile, nothing happens.

@@ -18,6 +18,7 @@ enum class ExitCode : int {
     Listen = 6,       // an address can't be listened on
     WireGuard = 7,    // the overlay's interface or the guard can't be set up
     NotFound = 8,     // there is no such node or invite
+    Audit = 9,        // the audit log was changed
 };
 
 // An error that ends a command, and what the command then exits with.

@@ -1,5 +1,7 @@
 #include "gateway/gateway.h"
 
+#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -13,19 +15,21 @@
 #include "gateway/http_server.h"
 #include "gateway/kernel_tunnels.h"
 #include "gateway/listener.h"
-#include "gateway/registry_watch.h"
-#include "gateway/sqlite_registry.h"
+#include "gateway/member_feed.h"
+#include "gateway/open_registry.h"
 #include "gateway/tls_session.h"
+#include "gateway/write_queue.h"
 #include "os/clock.h"
 #include "os/loop.h"
 #include "os/random.h"
 
 namespace fortros::gateway {
 
-// A request never waits longer for an admin command that holds the database.
-static constexpr Duration busy_timeout = 500ms;
 static constexpr Duration tick = 1s;
 static constexpr Duration reconcile_interval = 10min;
+static constexpr Duration rotation_interval = 5s;
+// Of the time at most this part goes into it.
+static constexpr int reconcile_share = 20;
 static constexpr Duration validity_interval = 12h;
 static constexpr std::uint32_t warnings_per_minute = 6;
 
@@ -46,7 +50,7 @@ private:
     Status make_chores();
     Status watch(int fd, std::function<void()> ready);
 
-    void handle(const Request& request, const Reply& reply);
+    void handle(Request request, Reply reply);
     void report_validities();
     void on_signal();
     void on_tick();
@@ -59,12 +63,16 @@ private:
     Log& m_log;
     KernelRandom m_random;
     Credentials m_credentials{};
-    std::unique_ptr<SqliteRegistry> m_registry;
+    std::unique_ptr<Loop> m_loop;
+    std::unique_ptr<Registry> m_registry;
     std::unique_ptr<Tunnels> m_tunnels;
     std::optional<Admission> m_admission;
-    std::optional<RegistryWatch> m_watch;
+    std::optional<MemberFeed> m_feed;
+    std::optional<WriteQueue> m_writes;
+    std::unique_ptr<RegistryWatch> m_watch;
     Fd m_signals;
     Fd m_ticker;
+    std::vector<Loop::Watch> m_watches{};
     std::unique_ptr<HttpServer> m_server;
 
     std::uint64_t m_applied_revision = 0;  // of the registry, in the tunnels
@@ -86,20 +94,31 @@ void Gateway::warn(std::string event, const Error& error) {
 
 // --- coming up ---
 
+// Many systems give a process 1024 descriptors until it asks for those that it may have.
+static void take_all_descriptors(Log& log) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < DoorLimits{}.places)
+        log.write({Level::Warning, "few-descriptors",
+                   "this process may open " + std::to_string(limit.rlim_max) +
+                       " files, which bounds the nodes that can come at once: raise LimitNOFILE="});
+}
+
 Outcome<void> Gateway::prepare() {
+    take_all_descriptors(m_log);
     TRY(or_exit(ExitCode::Failure, wait_for_entropy(m_log)));
     TRY(or_exit(ExitCode::Failure, crypto::initialise()));
+    m_loop = TRY(or_exit(ExitCode::Failure, Loop::create()));
     m_credentials = TRY(or_exit(ExitCode::Credentials, load_credentials(m_settings)));
     for (const auto& warning : m_credentials.warnings)
         m_log.write({Level::Warning, "credentials", warning});
     report_validities();
 
-    m_registry =
-        TRY(or_exit(ExitCode::Database,
-                    SqliteRegistry::open(m_settings.database, m_settings.prefix, busy_timeout)));
-    TRY(or_exit(ExitCode::Database, m_registry->check_integrity()));
-    m_watch =
-        TRY(or_exit(ExitCode::Database, RegistryWatch::create(*m_registry, m_settings.database)));
+    m_registry = TRY(or_exit(ExitCode::Database, open_registry(m_settings, RegistryUser::Server)));
+    TRY(or_exit(ExitCode::Database, m_registry->check()));
+    m_watch = TRY(or_exit(ExitCode::Database, m_registry->watch()));
 
     TRY(or_exit(ExitCode::WireGuard, make_tunnels()));
     TRY(or_exit(ExitCode::WireGuard, bring_in_line()));
@@ -119,18 +138,30 @@ Outcome<void> Gateway::prepare() {
     // work, and both may be mended without a restart.
     if (auto status = m_admission->attest_self(wall_now()); !status)
         warn("attestation-failed", status.error());
+    m_feed.emplace(MemberFeed::Parts{.loop = *m_loop,
+                                     .registry = *m_registry,
+                                     .issuer = m_admission->issuer(),
+                                     .gate = m_admission->gate()});
+    m_writes.emplace(
+        WriteQueue::Parts{.loop = *m_loop, .registry = *m_registry, .random = m_random},
+        [this](const Request& request) { return m_admission->handle(request, wall_now()); },
+        [this](const Request& request, const Error& why, Duration after) {
+            return m_admission->put_off(request, why, after, wall_now());
+        },
+        [this] { m_feed->look(wall_now()); });
 
     std::vector<Fd> listeners;
+    listeners.reserve(m_settings.listen.size());
     for (const auto& endpoint : m_settings.listen)
         listeners.push_back(TRY(or_exit(ExitCode::Listen, listen_on(endpoint))));
     auto tls = TRY(or_exit(ExitCode::Credentials,
                            make_tls_context(m_credentials.chain, m_credentials.key.get())));
-    m_server = TRY(
-        or_exit(ExitCode::Failure,
-                HttpServer::create(
-                    std::move(listeners), std::move(tls),
-                    [this](const Request& request, const Reply& reply) { handle(request, reply); },
-                    m_log)));
+    m_server = TRY(or_exit(ExitCode::Failure, HttpServer::create(
+                                                  *m_loop, std::move(listeners), std::move(tls),
+                                                  [this](Request request, Reply reply) {
+                                                      handle(std::move(request), std::move(reply));
+                                                  },
+                                                  m_log)));
     return or_exit(ExitCode::Failure, make_chores());
 }
 
@@ -144,11 +175,17 @@ Status Gateway::make_tunnels() {
     if (m_settings.guard == GuardMode::None)
         m_log.write({Level::Warning, "unguarded",
                      "Guard=none: plaintext packets with overlay addresses are not kept out"});
-    m_tunnels = TRY(KernelTunnels::create({.prefix = m_settings.prefix,
-                                           .listen_port = m_settings.listen_port,
-                                           .mtu = m_settings.mtu,
-                                           .guard = m_settings.guard},
-                                          m_credentials.wireguard_key.duplicate(), m_log));
+    std::vector<ServedKey> keys;
+    keys.push_back({.key = m_credentials.wireguard_key.duplicate(),
+                    .public_key = m_credentials.wireguard_public,
+                    .listen_port = m_settings.listen_port});
+    if (const auto& previous = m_credentials.previous)
+        keys.push_back({.key = previous->key.duplicate(),
+                        .public_key = previous->public_key,
+                        .listen_port = m_settings.previous_listen_port});
+    m_tunnels = TRY(KernelTunnels::create(
+        {.prefix = m_settings.prefix, .mtu = m_settings.mtu, .guard = m_settings.guard},
+        std::move(keys), m_log));
     return {};
 }
 
@@ -169,9 +206,15 @@ Status Gateway::make_chores() {
     if (!m_ticker.valid() || ::timerfd_settime(m_ticker.get(), 0, &every_second, nullptr) < 0)
         return fail_errno(errno, "cannot make a timer");
 
-    TRY(m_server->watch(m_signals.get(), [this] { on_signal(); }));
-    TRY(m_server->watch(m_ticker.get(), [this] { on_tick(); }));
-    return m_server->watch(m_watch->fd(), [this] { follow_registry(); });
+    TRY(watch(m_signals.get(), [this] { on_signal(); }));
+    TRY(watch(m_ticker.get(), [this] { on_tick(); }));
+    return watch(m_watch->fd(), [this] { follow_registry(); });
+}
+
+Status Gateway::watch(int fd, std::function<void()> ready) {
+    m_watches.push_back(
+        TRY(m_loop->watch(fd, EPOLLIN, [ready = std::move(ready)](std::uint32_t) { ready(); })));
+    return {};
 }
 
 Outcome<void> Gateway::run() {
@@ -184,16 +227,24 @@ Outcome<void> Gateway::run() {
                  {{"name", m_settings.name},
                   {"overlay_address", address.text()},
                   {"public_key", m_credentials.wireguard_public.base64()}}});
-    TRY(or_exit(ExitCode::Failure, m_server->run()));
+    TRY(or_exit(ExitCode::Failure, m_loop->run()));
     m_log.write({Level::Notice, "stopped", "stopped; the tunnels stay as they are"});
     return {};
 }
 
-void Gateway::handle(const Request& request, const Reply& reply) {
-    auto answer = m_admission->handle(request, wall_now());
-    // It may have been the tunnels: somebody may have removed the interface, for one.
-    if (answer.status == status_of(RefusalCode::Busy)) m_must_reconcile = true;
-    reply(std::move(answer));
+// Members who come back are served at once; what has to be written waits for its turn.
+void Gateway::handle(Request request, Reply reply) {
+    const auto now = wall_now();
+    if (request.target.starts_with(members_target))
+        return m_feed->handle(request, std::move(reply), now);
+    // It may be the tunnels that a request fails for: somebody may have removed the interface, for one.
+    reply = [this, reply = std::move(reply)](Answer answer) {
+        if (answer.status == status_of(RefusalCode::Busy)) m_must_reconcile = true;
+        reply(std::move(answer));
+    };
+    if (request.method == "POST" && m_admission->may_write(request, now))
+        return m_writes->add(std::move(request), std::move(reply));
+    reply(m_admission->handle(request, now));
 }
 
 // --- chores ---
@@ -215,7 +266,7 @@ void Gateway::on_signal() {
     signalfd_siginfo signal{};
     if (::read(m_signals.get(), &signal, sizeof(signal)) != sizeof(signal)) return;
     m_log.write({Level::Notice, "stopping", "stopping: finishing what has begun"});
-    m_server->stop();
+    m_server->stop([this] { m_loop->stop(); });
 }
 
 void Gateway::on_tick() {
@@ -235,13 +286,18 @@ void Gateway::follow_registry() {
     auto status = m_must_reconcile ? bring_in_line() : apply_changes();
     m_must_reconcile = !status;
     if (!status) warn("tunnels-failed", status.error());
+    m_feed->look(wall_now());
 }
 
 Status Gateway::bring_in_line() {
+    const Instant begin = monotonic_now();
     const auto nodes = TRY(m_registry->nodes_since(0));
     TRY(m_tunnels->reconcile(nodes));
     if (!nodes.empty()) m_applied_revision = nodes.back().revision;
-    m_next_reconcile = monotonic_now() + reconcile_interval;
+    // While a key is rotated, nodes move from one interface to the other.
+    const Duration interval = m_credentials.previous ? rotation_interval : reconcile_interval;
+    const Instant end = monotonic_now();
+    m_next_reconcile = end + std::max(interval, reconcile_share * (end - begin));
     return {};
 }
 
@@ -256,8 +312,8 @@ Status Gateway::apply_changes() {
                              (node.revoked ? " is revoked" : " is retired") +
                              ": its tunnel is closed",
                          {{"node", node.key.base64()}}});
-        } else if (!TRY(m_tunnels->find(node.key))) {
-            TRY(m_tunnels->reset(node));
+        } else {
+            TRY(m_tunnels->ensure(node));
         }
         m_applied_revision = node.revision;
     }

@@ -1,67 +1,83 @@
-// The HTTP edge: TLS connections in, whole requests to a handler, answers out; everything bounded
-// in size, number and time. It knows no target, no status but its own few, and nothing of members.
-// The event loop of the gateway's one network thread is in here, too.
-//
-//   accept ─▶ handshake ─▶ head ─▶ body ─▶ handler ─▶ answer ─┬─▶ drain ─▶ closed
-//                           ▲                                 │
-//                           └───────────── keep-alive ◀───────┘
-//
-// Each phase has its deadline, counted from its beginning: a byte a second does not extend it.
+// The HTTP edge: TLS connections in, whole requests to a handler, answers out; everything bounded in
+// size, number and time. It knows no target, no status but its own few, and nothing of members.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "base/log.h"
 #include "base/result.h"
-#include "base/time.h"
+#include "gateway/door.h"
 #include "gateway/exchange.h"
+#include "gateway/http_connection.h"
 #include "gateway/openssl.h"
+#include "gateway/rate_limit.h"
 #include "os/fd.h"
+#include "os/loop.h"
 
 namespace fortros::gateway {
 
-struct HttpLimits {
-    std::size_t head = std::size_t{8} * 1024;
-    std::size_t body = std::size_t{32} * 1024;
-    std::size_t connections = 4096;  // more wait in the kernel's queue
-    unsigned requests_per_connection = 100;
-    std::size_t drained = std::size_t{1024} * 1024;  // of what a refused client still sends
-    Duration handshake = 10s;
-    Duration first_byte = 10s;  // after the handshake, and between requests
-    Duration request_head = 10s;
-    Duration request_body = 10s;
-    Duration answer = 20s;
-    Duration drain = 2s;
+struct ServerLimits {
+    HttpLimits http{};
+    DoorLimits door{};
     Duration shutdown = 5s;      // from stop() to the end of the last connection
     Duration accept_pause = 1s;  // when no descriptor is left
 };
 
-class HttpServer {
+class HttpServer final : HttpConnection::Owner {
 public:
-    // `listeners` listen already. `handler` is called from run(); its Reply may be called from any
-    // thread. `log` must outlive the server.
-    static Result<std::unique_ptr<HttpServer>> create(std::vector<Fd> listeners,
+    // `listeners` listen already. `handler` is called from the loop, and its Reply must be. Loop and
+    // log must outlive the server.
+    static Result<std::unique_ptr<HttpServer>> create(Loop& loop, std::vector<Fd> listeners,
                                                       OpenSsl<SSL_CTX> tls, Handler handler,
-                                                      Log& log, const HttpLimits& limits = {});
-    ~HttpServer();
+                                                      Log& log, const ServerLimits& limits = {});
 
-    // Calls `ready` from run() whenever the descriptor can be read: signals, timers, files that are
-    // watched. It is borrowed, and must outlive the server.
-    Status watch(int fd, std::function<void()> ready);
+    // For connections that begin from now on.
+    void set_tls(OpenSsl<SSL_CTX> tls) { m_tls = std::move(tls); }
 
-    // Until stop(), and then until the connections have ended or their time is over.
-    Status run();
+    // No new connections; requests that have begun are answered. Calls `stopped` when the last
+    // connection has ended, or its time is over.
+    void stop(std::function<void()> stopped);
 
-    // No new connections; requests that have begun are answered. From within run() only.
-    void stop();
-
-    struct Implementation;
+    const Door& door() const { return m_door; }
 
 private:
-    explicit HttpServer(std::unique_ptr<Implementation> implementation);
-    std::unique_ptr<Implementation> m_implementation;
+    struct Listener {
+        Fd fd;
+        Loop::Watch watch{};
+    };
+    using Connections = std::unordered_map<Door::Id, std::shared_ptr<HttpConnection>>;
+
+    HttpServer(Loop& loop, OpenSsl<SSL_CTX> tls, Handler handler, Log& log,
+               const ServerLimits& limits);
+
+    void accept_from(Listener& listener);
+    void listen(std::uint32_t events);
+    void open(Accepted accepted);
+    void take_turns();
+
+    void knocks(HttpConnection& connection) override;
+    void handle(Request request, Reply reply) override;
+    void ended(HttpConnection& connection) override;
+    void note(std::string_view event, const Endpoint& from, std::string_view why) override;
+
+    Loop& m_loop;
+    ServerLimits m_limits;
+    OpenSsl<SSL_CTX> m_tls;
+    Handler m_handler;
+    Log& m_log;
+    RateLimit m_notes;
+    std::vector<std::uint8_t> m_scratch;  // of whoever is reading now
+    Door m_door;
+    Door::Id m_next_id = 1;
+    std::vector<Listener> m_listeners{};
+    Connections m_connections{};
+    Loop::Timer m_turns{};
+    Loop::Timer m_pause{};
+    Loop::Timer m_end{};
+    std::function<void()> m_stopped{};  // set while it stops
 };
 
 }  // namespace fortros::gateway

@@ -34,6 +34,17 @@ constexpr OptionSpec policy_options[] = {
      "what older signers than this gateway's have signed is worth nothing any more"},
 };
 
+constexpr OptionSpec audit_options[] = {
+    {"--limit", "N", "the newest N entries (default 50)"},
+    {"--json", "", "for programs"},
+};
+
+constexpr OptionSpec verify_options[] = {
+    {"--head", "HEAD", "a head of former times, which must be in the chain still"},
+};
+
+constexpr OptionSpec overwrite_only[] = {{"--overwrite", "", "replace what is there"}};
+
 constexpr CommandSpec commands[] = {
     {"serve", "", "serve nodes until SIGTERM", "", {}},
     {"check-config", "", "check the settings, certificates and keys, and change nothing", "", {}},
@@ -101,14 +112,40 @@ constexpr CommandSpec commands[] = {
      "Nodes refuse a document or an attestation that is older than one they have seen. This gives\n"
      "the document, and at their next joins all attestations, newer serials.",
      {}},
+    {"audit show", "", "show the newest entries of the audit log, the oldest of them first", "",
+     audit_options},
+    {"audit verify", "", "check that nobody has changed the audit log",
+     "Each entry has a hash over itself and over the hash of the one before it. Says the first "
+     "entry\n"
+     "that does not fit (exit code 9), or the head of the chain: its number and hash. Who can "
+     "write\n"
+     "the whole database can make the whole chain anew, but not one with a head that you wrote "
+     "down\n"
+     "elsewhere: give it as --head.",
+     verify_options},
+    {"backup", "FILE", "write the whole registry into a file, while a gateway serves",
+     "The file (mode 0600) is as of one moment and is on the disk when this has ended. It holds "
+     "no\n"
+     "invite and no key: keep the gateway's keys as well. For a registry in etcd use etcd's own:\n"
+     "etcdctl snapshot save.",
+     overwrite_only},
+    {"restore", "FILE", "begin with a backup where the database is lost",
+     "Only while no gateway serves from this database. Checks the file, and that it is of this\n"
+     "organisation; then does what policy publish does. Nodes that enrolled since the backup was\n"
+     "made are unknown (401), who was revoked since is a member, and an invite that was spent "
+     "since\n"
+     "is open: revoke them again. For a registry in etcd use etcdutl snapshot restore, then\n"
+     "fortros-gateway policy publish.",
+     overwrite_only},
 };
 
 using Run = Outcome<Said> (*)(const Arguments&, const GatewaySettings&);
 
 // In the order of the table above; serve is none of them.
-constexpr Run runs[] = {nullptr,     check_config, create_invite, list_invites,  revoke_invite,
-                        list_nodes,  revoke_node,  retire_node,   list_waiting,  approve_node,
-                        reject_node, show_policy,  set_policy,    publish_policy};
+constexpr Run runs[] = {nullptr,     check_config, create_invite, list_invites,   revoke_invite,
+                        list_nodes,  revoke_node,  retire_node,   list_waiting,   approve_node,
+                        reject_node, show_policy,  set_policy,    publish_policy, show_audit,
+                        check_audit, backup,       restore};
 static_assert(std::size(runs) == std::size(commands));
 
 Outcome<Said> run_serve(const GatewaySettings& settings) {

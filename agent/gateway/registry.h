@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -12,12 +14,16 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "core/attestation.h"
+#include "core/crypto.h"
 #include "core/messages.h"
 #include "core/org_document.h"
 #include "core/overlay.h"
 #include "gateway/invite.h"
 
 namespace fortros::gateway {
+
+// No attestation that is given out lives longer.
+inline constexpr std::chrono::days attestation_life{30};
 
 struct NodeRecord {
     PublicKey key;
@@ -35,6 +41,11 @@ struct NodeRecord {
 
     // Whether it has a place in the org. Its key stays known and its address taken if not.
     bool is_member() const { return !revoked && !retired; }
+    // Until when some attestation of one that is none any more may be good. By when it left, not by
+    // what is known to have been given out: that may have been lost with a newer file.
+    WallTime shunned_until() const {
+        return (revoked ? *revoked : retired.value_or(WallTime{})) + attestation_life;
+    }
     bool operator==(const NodeRecord&) const = default;
 };
 
@@ -103,9 +114,20 @@ struct PolicyRecord {
 };
 std::string description_of(const PolicyRecord& policy);  // for the audit log
 
+// Revisions of records. Who knows one from before `began` knows another history, which was lost with
+// a newer file, and has to learn everything anew.
+struct History {
+    std::uint64_t began = 0;
+    std::uint64_t newest = 0;  // of any record, or where a new history begins
+
+    bool operator==(const History&) const = default;
+};
+
 // All: every attestation is given out anew at the next join, with a serial that no lost file can have
-// given. For a registry that comes from a backup.
+// given, and a new history begins. For a registry that comes from a backup.
 enum class Renewal { AsDue, All };
+// So far beyond the clock do serials begin then: what was lost may have counted faster than it.
+inline constexpr std::chrono::days renewal_margin{1};
 
 // What to change; whatever is absent stays. Even an empty change makes a new document.
 struct PolicyChange {
@@ -124,6 +146,23 @@ struct AuditEntry {
     std::string detail{};
 
     bool operator==(const AuditEntry&) const = default;
+};
+
+// The audit log is a chain of these: see gateway/audit_chain.h.
+using AuditHash = crypto::Digest;
+
+struct AuditLink {
+    AuditEntry entry;
+    std::optional<AuditHash> hash{};  // as it is kept beside the entry
+};
+
+// What the newest entry must be, kept apart from the log.
+struct AuditHead {
+    std::uint64_t number = 0;  // 0: there is none
+    AuditHash hash{};
+    std::uint64_t unchained = 0;  // so many of the first were written before there was a chain
+
+    bool operator==(const AuditHead&) const = default;
 };
 
 struct Member {
@@ -164,8 +203,31 @@ inline constexpr std::uint32_t waiting_limit = 512;
 // ApprovalRefused, or Busy when too many wait already.
 using Decision = std::variant<Member, Waiting, RefusalCode>;
 
-// Errors: Busy when somebody else holds the store for too long, Exhausted when the disk is full, Io
-// and InvalidData when it is broken. All mean: not done.
+// Notices that somebody else has changed the registry: an admin command, or another gateway. What
+// changed is asked with nodes_since() and policy(): a watcher that has missed any number of changes
+// has missed none, because each record tells its newest revision, and none is ever removed.
+class RegistryWatch {
+public:
+    RegistryWatch() = default;
+    RegistryWatch(const RegistryWatch&) = delete;
+    RegistryWatch& operator=(const RegistryWatch&) = delete;
+    virtual ~RegistryWatch() = default;
+
+    // Can be read when it is worth asking; may be -1. It is worth asking every second or so in any
+    // case: not everything that a store has to do shows here.
+    virtual int fd() const = 0;
+    // Whether anybody else has committed since the last call. It waits for nothing, unless it must
+    // read everything anew.
+    virtual Result<bool> changed() = 0;
+};
+
+// Calls are made from one thread at a time, and none waits longer than the registry was told when it
+// was opened.
+//
+// Errors: Busy when somebody else holds the store for too long or it can't be reached, Exhausted when
+// the disk is full, Io and InvalidData when it is broken. All mean: not acknowledged, and with a
+// store in one file: not done. Over a network the answer may be what was lost: every call may be
+// made again, and finds what it has done.
 class Registry {
 public:
     Registry() = default;
@@ -206,7 +268,10 @@ public:
                                                WallTime now) = 0;
 
     // Every record that changed after `revision`, revoked ones included, in the order of change.
-    virtual Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) = 0;
+    // The first `limit` of them.
+    virtual Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision,
+                                                        std::size_t limit = SIZE_MAX) = 0;
+    virtual Result<History> history() = 0;
 
     // The newest attestation of a gateway itself, whose membership is the CA's to decide; renew
     // gives it the next serial. Kept, so that a gateway can start when nothing can be written.
@@ -222,8 +287,8 @@ public:
 
     // The org's policy. A revocation changes it as well.
     virtual Result<PolicyRecord> policy() = 0;
-    // The keys that the document must name: those whose attestation is still good at `now`, the newest
-    // document_revoked_limit of them, oldest first.
+    // The keys that the document must name: those of whom an attestation may still be good at `now`, the
+    // newest document_revoked_limit of them, oldest first.
     virtual Result<std::vector<PublicKey>> revoked(WallTime now) = 0;
     // InvalidArgument for what would let a disowned signer count again.
     virtual Result<PolicyRecord> change_policy(const PolicyChange& change, const Actor& actor,
@@ -233,6 +298,22 @@ public:
     virtual Status record(const AuditEntry& entry) = 0;
     // The newest `limit` entries, oldest first.
     virtual Result<std::vector<AuditEntry>> audit(std::size_t limit) = 0;
+    // For who checks it: what is there, the next ones after `number`, gaps and all.
+    virtual Result<std::vector<AuditLink>> audit_after(std::uint64_t number, std::size_t limit) = 0;
+    virtual Result<AuditHead> audit_head() = 0;
+
+    // Several calls for the price of one: `calls` makes them, and what they acknowledge counts only
+    // when this has succeeded. One that fails is undone alone; when this fails, all are. A store to
+    // which this makes no difference makes them one after the other.
+    virtual Status batch(const std::function<void()>& calls) {
+        calls();
+        return {};
+    }
+
+    // Reads all of it. InvalidData if it is damaged.
+    virtual Status check() = 0;
+    // Once for a registry, which must outlive the watch.
+    virtual Result<std::unique_ptr<RegistryWatch>> watch() = 0;
 };
 
 }  // namespace fortros::gateway

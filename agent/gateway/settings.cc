@@ -11,6 +11,9 @@ namespace fortros::gateway {
 
 static constexpr Duration shortest_invite = 1min;
 static constexpr Duration longest_invite = 366 * one_day;
+static constexpr std::string_view default_database = "/var/lib/fortros/gateway.db";
+static constexpr std::size_t etcd_endpoints_limit = 9;
+static constexpr std::size_t etcd_prefix_limit = 128;
 static constexpr std::size_t endpoints_limit = 8;  // as in core/messages.cc: an answer's
 
 // --- values ---
@@ -71,12 +74,39 @@ static Result<OrgPrefix> prefix_setting(std::string_view text) {
     return *prefix;
 }
 
-// The name is fixed: network managers are told to leave it alone.
-static Status check_interface(GatewaySettings&, std::string_view text) {
-    if (text != direct_interface)
-        return fail(ErrorCode::InvalidSettings,
-                    "the overlay's interface is always " + std::string(direct_interface));
-    return {};
+// Without TLS only on this host: what passes here decides who is a member.
+static Result<EtcdEndpoint> etcd_endpoint_setting(std::string_view text) {
+    static constexpr std::string_view tls = "https://", plain = "http://";
+    const bool has_tls = text.starts_with(tls);
+    if (has_tls || text.starts_with(plain)) {
+        const auto address = text.substr(has_tls ? tls.size() : plain.size());
+        const auto endpoint = Endpoint::parse(address, 2379);
+        if (endpoint && !has_tls && !endpoint->address.is_loopback())
+            return fail(ErrorCode::InvalidSettings,
+                        endpoint->text() + " is on another host, and needs https://");
+        if (endpoint && !endpoint->address.is_multicast() && !endpoint->address.is_unspecified())
+            return EtcdEndpoint{has_tls ? EtcdTransport::Tls : EtcdTransport::Plain, *endpoint};
+    }
+    return not_a("a member of etcd (https://192.0.2.1:2379, https://[2001:db8::1]:2379)", text);
+}
+
+static Result<std::string> etcd_prefix_setting(std::string_view text) {
+    const bool is_plain = text.find_first_not_of(
+                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                              "0123456789-_./") == std::string_view::npos;
+    if (!text.starts_with('/') || text.ends_with('/') || text.size() > etcd_prefix_limit ||
+        !is_plain)
+        return not_a("the prefix of keys in etcd (/fortros)", text);
+    return std::string(text);
+}
+
+template <auto Member, auto Parse>
+static Status assign_etcd(GatewaySettings& settings, std::string_view text) {
+    return assign_setting<Member, Parse>(settings.etcd, text);
+}
+
+static Status append_etcd_endpoint(GatewaySettings& settings, std::string_view text) {
+    return append_setting<&EtcdSettings::endpoints, etcd_endpoint_setting>(settings.etcd, text);
 }
 
 // --- files ---
@@ -93,7 +123,6 @@ static constexpr IniKey<G> gateway_keys[] = {
     {"Gateway", "OrgFile", assign_setting<&G::org_file, file_setting>},
     {"Gateway", "SignerCertificate", assign_setting<&G::signer_certificate, file_setting>},
     {"Gateway", "SignerKey", assign_setting<&G::signer_key, file_setting>},
-    {"WireGuard", "Interface", check_interface},
     {"WireGuard", "PrivateKey", assign_setting<&G::private_key, file_setting>},
     {"WireGuard", "ListenPort", assign_setting<&G::listen_port, port_setting>},
     {"WireGuard", "Endpoints", append_setting<&G::endpoints, wireguard_endpoint_setting>},
@@ -101,6 +130,13 @@ static constexpr IniKey<G> gateway_keys[] = {
     {"WireGuard", "Keepalive", assign_setting<&G::keepalive_seconds, keepalive_setting>},
     {"WireGuard", "Manage", assign_setting<&G::manage, boolean_setting>},
     {"WireGuard", "Guard", assign_setting<&G::guard, guard_setting>},
+    {"Etcd", "Endpoints", append_etcd_endpoint},
+    {"Etcd", "CA", assign_etcd<&EtcdSettings::ca, file_setting>},
+    {"Etcd", "Certificate", assign_etcd<&EtcdSettings::certificate, file_setting>},
+    {"Etcd", "CertificateKey", assign_etcd<&EtcdSettings::certificate_key, file_setting>},
+    {"Etcd", "Prefix", assign_etcd<&EtcdSettings::prefix, etcd_prefix_setting>},
+    {"PreviousWireGuard", "PrivateKey", assign_setting<&G::previous_private_key, file_setting>},
+    {"PreviousWireGuard", "ListenPort", assign_setting<&G::previous_listen_port, port_setting>},
     {"Invites", "DefaultLifetime", assign_setting<&G::invite_lifetime, lifetime_setting>},
     {"Invites", "Approval", assign_setting<&G::approval, approval_setting>},
 };
@@ -123,9 +159,57 @@ static void make_absolute(std::string& file, const std::string& settings_path) {
     file = (settings.parent_path() / path).string();
 }
 
+// One registry: which of two would be meant, nobody could tell.
+static Status check_store(GatewaySettings& settings, const std::string& path) {
+    EtcdSettings& etcd = settings.etcd;
+    if (etcd.endpoints.empty()) {
+        if (!etcd.ca.empty() || !etcd.certificate.empty() || !etcd.certificate_key.empty())
+            return bad(path, "[Etcd] needs Endpoints=: the members of the cluster");
+        if (settings.database.empty()) settings.database = default_database;
+        make_absolute(settings.database, path);
+        return {};
+    }
+    if (!settings.database.empty())
+        return bad(path,
+                   "[Gateway] Database= and [Etcd] Endpoints=: the registry is in one of them");
+    if (etcd.endpoints.size() > etcd_endpoints_limit)
+        return bad(path, "[Etcd] Endpoints= names more than " +
+                             std::to_string(etcd_endpoints_limit) + " members");
+    if (etcd.certificate.empty() != etcd.certificate_key.empty())
+        return bad(path, "[Etcd] Certificate= and CertificateKey= belong together");
+    for (const auto& endpoint : etcd.endpoints)
+        if (endpoint.transport == EtcdTransport::Tls && etcd.ca.empty())
+            return bad(path, "[Etcd] CA= is required for " + endpoint.text());
+    for (auto* file : {&etcd.ca, &etcd.certificate, &etcd.certificate_key})
+        if (!file->empty()) make_absolute(*file, path);
+    return {};
+}
+
+// Two keys are two tunnels; what nodes are told must lead to the new one.
+static Status check_previous(const GatewaySettings& settings, const std::string& path) {
+    if (settings.previous_private_key.empty() && settings.previous_listen_port == 0) return {};
+    const std::string port = std::to_string(settings.previous_listen_port);
+    if (settings.previous_private_key.empty())
+        return bad(path, "[PreviousWireGuard] PrivateKey= is required");
+    if (settings.previous_listen_port == 0)
+        return bad(path, "[PreviousWireGuard] ListenPort= is required: the port of the old key");
+    if (settings.previous_private_key == settings.private_key)
+        return bad(path, "[PreviousWireGuard] PrivateKey= is that of [WireGuard]");
+    if (settings.previous_listen_port == settings.listen_port)
+        return bad(path, "[PreviousWireGuard] ListenPort=" + port +
+                             " is that of [WireGuard]: each key needs a port of its own");
+    for (const auto& endpoint : settings.endpoints)
+        if (endpoint.port == settings.previous_listen_port)
+            return bad(path,
+                       "[WireGuard] Endpoints=: at " + endpoint.text() +
+                           " is the key of [PreviousWireGuard], and nodes need the new one's");
+    return {};
+}
+
 Result<GatewaySettings> parse_gateway_settings(std::string_view text, const std::string& path) {
     GatewaySettings settings;
     TRY(read_ini<GatewaySettings>(text, path, gateway_keys, settings));
+    TRY(check_store(settings, path));
     if (settings.listen.empty()) settings.listen = {*Endpoint::parse("[::]:443")};
     if (settings.endpoints.empty())
         return bad(path,
@@ -134,9 +218,11 @@ Result<GatewaySettings> parse_gateway_settings(std::string_view text, const std:
     if (settings.endpoints.size() > endpoints_limit)
         return bad(path, "[WireGuard] Endpoints= names more than " +
                              std::to_string(endpoints_limit) + " addresses");
-    for (auto file : {&G::certificate, &G::certificate_key, &G::ca, &G::database, &G::org_file,
+    for (auto file : {&G::certificate, &G::certificate_key, &G::ca, &G::org_file,
                       &G::signer_certificate, &G::signer_key, &G::private_key})
         make_absolute(settings.*file, path);
+    if (!settings.previous_private_key.empty()) make_absolute(settings.previous_private_key, path);
+    TRY(check_previous(settings, path));
     return settings;
 }
 

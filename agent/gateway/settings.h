@@ -12,6 +12,7 @@
 #include "core/address.h"
 #include "core/overlay.h"
 #include "core/settings.h"
+#include "gateway/etcd_settings.h"
 
 namespace fortros::gateway {
 
@@ -27,12 +28,12 @@ struct GatewaySettings {
     std::string name{};                       // Name=, default: the org's GatewayName=
     std::vector<Endpoint> listen{};           // Listen=, default [::]:443, which is IPv4 as well
     std::string certificate = "gateway.pem";  // Certificate=, the leaf and what links it to the CA
-    std::string certificate_key = "gateway.key";           // CertificateKey=
-    std::string ca = "ca.pem";                             // CA=, one or more
-    std::string database = "/var/lib/fortros/gateway.db";  // Database=
-    std::string org_file = "org.conf";                     // OrgFile=, as certs/make-org writes it
-    std::string signer_certificate = "signer.pem";         // SignerCertificate=
-    std::string signer_key = "signer.key";                 // SignerKey=
+    std::string certificate_key = "gateway.key";  // CertificateKey=
+    std::string ca = "ca.pem";                    // CA=, one or more
+    std::string database{};  // Database=, default /var/lib/fortros/gateway.db; empty with etcd
+    std::string org_file = "org.conf";              // OrgFile=, as certs/make-org writes it
+    std::string signer_certificate = "signer.pem";  // SignerCertificate=
+    std::string signer_key = "signer.key";          // SignerKey=
 
     // [WireGuard]
     std::string private_key = "wireguard.key";  // PrivateKey=, a file as `wg genkey` writes it
@@ -43,9 +44,16 @@ struct GatewaySettings {
     bool manage = true;                         // Manage=; no: leaves the kernel alone, for tests
     GuardMode guard = GuardMode::Nftables;      // Guard=
 
+    // [PreviousWireGuard], for as long as the key is rotated
+    std::string previous_private_key{};      // PrivateKey=; empty: there is none
+    std::uint16_t previous_listen_port = 0;  // ListenPort=
+
     // [Invites]
     Duration invite_lifetime = std::chrono::days{7};    // DefaultLifetime=
     ApprovalRule approval = ApprovalRule::SeveralUses;  // Approval=, default several-uses
+
+    // [Etcd], in the place of Database=
+    EtcdSettings etcd{};
 
     // Of the org's file: [Organisation]
     OrgPrefix prefix;      // Prefix=

@@ -110,24 +110,30 @@ static std::string folder_of(const std::string& path) {
 }
 
 // SQLite would make the file readable for everyone who may enter the folder.
-static Status make_file(const std::string& path) {
+Status Database::make(const std::string& path, ByteView content) {
     const std::string folder = folder_of(path);
     if (::mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST)
         return fail_errno(errno, "cannot make the folder '" + folder + "' for the database");
     const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!file.valid()) {
-        if (errno == EEXIST) return {};
-        return fail_errno(errno, "cannot create the database '" + path + "'");
-    }
+    if (!file.valid()) return fail_errno(errno, "cannot create the database '" + path + "'");
     struct stat owner{};
     if (::geteuid() == 0 && ::stat(folder.c_str(), &owner) == 0 && owner.st_uid != 0 &&
         ::fchown(file.get(), owner.st_uid, owner.st_gid) < 0)
         return fail_errno(errno, "cannot give the database '" + path + "' to its folder's owner");
+    while (!content.empty()) {
+        const auto count = ::write(file.get(), content.data(), content.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return fail_errno(errno, "cannot write the database '" + path + "'");
+        content = content.subspan(static_cast<std::size_t>(count));
+    }
+    if (::fsync(file.get()) < 0)
+        return fail_errno(errno, "cannot write the database '" + path + "' to its disk");
     return {};
 }
 
 Result<Database> Database::open(const std::string& path, Duration busy_timeout) {
-    TRY(make_file(path));
+    if (auto made = make(path, {}); !made && made.error().code != ErrorCode::Conflict)
+        return std::unexpected(std::move(made).error());
     sqlite3* connection = nullptr;
     const int code = sqlite3_open_v2(
         path.c_str(), &connection,
@@ -173,21 +179,60 @@ Status Database::run_script(const char* sql) {
     return {};
 }
 
+// One read transaction holds all of it still.
+Result<SecretBytes> Database::image() {
+    struct Free {
+        void operator()(unsigned char* bytes) const { sqlite3_free(bytes); }
+    };
+    TRY(run_script("BEGIN"));
+    sqlite3_int64 size = 0;
+    const std::unique_ptr<unsigned char, Free> bytes(
+        sqlite3_serialize(m_connection.get(), "main", &size, 0));
+    TRY(run_script("COMMIT"));
+    if (!bytes || size <= 0)
+        return fail(ErrorCode::Exhausted, "no memory for a copy of the database '" + m_path + "'");
+    return SecretBytes(ByteView(bytes.get(), static_cast<std::size_t>(size)));
+}
+
+// Only the last one who has it open can end the write-ahead log.
+Status Database::take_alone() {
+    auto mode = TRY(query("PRAGMA journal_mode = DELETE"));
+    const bool is_alone = TRY(mode.next()) && mode.text(0) == "delete";
+    TRY(mode.finish());
+    if (!is_alone) return fail(ErrorCode::Busy, "somebody uses the database '" + m_path + "'");
+    return run_script("BEGIN EXCLUSIVE");
+}
+
 // --- transactions ---
 
+// After some errors (a full disk) SQLite rolls back by itself: what follows within the same outer
+// transaction must not become one of its own.
 Result<Transaction> Transaction::begin(Database& database) {
-    TRY(database.execute("BEGIN IMMEDIATE"));
-    return Transaction(database);
+    const bool is_inner = database.m_transactions > 0;
+    if (is_inner && !database.in_transaction())
+        return fail(ErrorCode::Io, "database '" + database.path() +
+                                       "' has undone the transaction that this is a part of");
+    TRY(database.execute(is_inner ? "SAVEPOINT inner" : "BEGIN IMMEDIATE"));
+    return Transaction(database, is_inner);
+}
+
+Transaction::Transaction(Database& database, bool is_inner)
+    : m_database(&database), m_is_inner(is_inner) {
+    ++database.m_transactions;
 }
 
 Transaction::~Transaction() {
-    // After some errors (a full disk) SQLite has already rolled back by itself.
-    if (m_database != nullptr && m_database->in_transaction())
-        (void)m_database->execute("ROLLBACK");
+    if (m_database == nullptr) return;
+    --m_database->m_transactions;
+    if (!m_database->in_transaction()) return;
+    [[maybe_unused]] Status status;
+    if (m_is_inner) status = m_database->execute("ROLLBACK TO inner");
+    status = m_database->execute(m_is_inner ? "RELEASE inner" : "ROLLBACK");
 }
 
 Status Transaction::commit() {
-    TRY(m_database->execute("COMMIT"));
+    TRY(m_database->execute(m_is_inner ? "RELEASE inner" : "COMMIT"));
+    --m_database->m_transactions;
     m_database = nullptr;
     return {};
 }

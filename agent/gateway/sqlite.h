@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "base/time.h"
 
 namespace fortros::gateway {
@@ -67,6 +68,8 @@ public:
     // so that an admin command may come before the service's first start. WAL, synchronous=FULL,
     // foreign keys on. `busy_timeout` bounds how long a call waits for another connection.
     static Result<Database> open(const std::string& path, Duration busy_timeout);
+    // Makes the file as open does, with this content, durably. Conflict if there is one.
+    static Status make(const std::string& path, ByteView content);
 
     // Values are bound to ?1, ?2, ... in order. Texts are literals: the prepared statement is kept.
     template <typename... Values>
@@ -86,6 +89,11 @@ public:
     // Several statements, nothing bound, nothing kept: schemas.
     Status run_script(const char* sql);
 
+    // All of the file as of one moment, whoever writes meanwhile.
+    Result<SecretBytes> image();
+    // Keeps everybody else out for as long as it is open. Busy if somebody has the file open.
+    Status take_alone();
+
     const std::string& path() const { return m_path; }
     bool in_transaction() const { return sqlite3_get_autocommit(m_connection.get()) == 0; }
 
@@ -99,17 +107,21 @@ private:
         : m_path(std::move(path)), m_connection(connection) {}
     Result<sqlite3_stmt*> prepare(const char* sql);
 
+    friend class Transaction;
+
     std::string m_path;
+    unsigned m_transactions = 0;  // that have begun and not ended, one within the other
     std::unique_ptr<sqlite3, Close> m_connection;
     std::map<std::string_view, std::unique_ptr<sqlite3_stmt, Close>> m_statements;
 };
 
-// A write transaction: takes the write lock at once, and is undone unless committed.
+// A write transaction: takes the write lock at once, and is undone unless committed. One that begins
+// within another is undone alone, and is durable only when the outer one is.
 class Transaction {
 public:
     static Result<Transaction> begin(Database& database);
     Transaction(Transaction&& other) noexcept
-        : m_database(std::exchange(other.m_database, nullptr)) {}
+        : m_database(std::exchange(other.m_database, nullptr)), m_is_inner(other.m_is_inner) {}
     Transaction& operator=(Transaction&&) = delete;
     ~Transaction();
 
@@ -117,8 +129,9 @@ public:
     Status commit();
 
 private:
-    explicit Transaction(Database& database) : m_database(&database) {}
+    Transaction(Database& database, bool is_inner);
     Database* m_database;
+    bool m_is_inner;
 };
 
 }  // namespace fortros::gateway

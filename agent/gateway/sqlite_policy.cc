@@ -24,9 +24,9 @@ Result<PolicyRecord> SqliteRegistry::policy() {
 
 Result<std::vector<PublicKey>> SqliteRegistry::revoked(WallTime now) {
     auto row = TRY(m_database.query(
-        "SELECT key FROM nodes WHERE revocation IS NOT NULL AND attested_until >= ?1 "
+        "SELECT key FROM nodes WHERE revocation IS NOT NULL AND coalesce(revoked, retired) >= ?1 "
         "ORDER BY revocation DESC LIMIT ?2",
-        now, std::uint64_t{document_revoked_limit}));
+        now - attestation_life, std::uint64_t{document_revoked_limit}));
     std::vector<PublicKey> keys;
     while (TRY(row.next())) {
         const auto key = PublicKey::from_bytes(row.blob(0));
@@ -59,7 +59,9 @@ Result<PolicyRecord> SqliteRegistry::change_policy(const PolicyChange& change, c
     if (change.signers_since && *change.signers_since < before.signers_since)
         return fail(ErrorCode::InvalidArgument, "a signer that is disowned stays so",
                     "those from " + to_rfc3339(before.signers_since) + " on count");
-    TRY(next_document(now));
+    const bool renews = change.renew == Renewal::All;
+    const WallTime floor = renews ? now + renewal_margin : now;
+    TRY(next_document(floor));
     if (change.sources) {
         std::optional<std::int64_t> bits;
         if (*change.sources) bits = (*change.sources)->bits();
@@ -67,8 +69,12 @@ Result<PolicyRecord> SqliteRegistry::change_policy(const PolicyChange& change, c
     }
     if (change.signers_since)
         TRY(m_database.execute("UPDATE policy SET signers_since = ?1", *change.signers_since));
-    if (change.renew == Renewal::All) {
-        TRY(m_database.execute("UPDATE organisation SET serial = max(serial, ?1)", now));
+    if (renews) {
+        TRY(
+            m_database.execute("UPDATE organisation SET serial = max(serial, ?1), "
+                               "revision = max(revision + 1, ?1)",
+                               floor));
+        TRY(m_database.execute("UPDATE organisation SET history = revision"));
         TRY(m_database.execute("UPDATE nodes SET attested_until = 0 WHERE revocation IS NULL"));
         TRY(m_database.execute("UPDATE gateways SET attested_until = 0"));
     }

@@ -1,9 +1,8 @@
 #include "gateway/sqlite_registry.h"
 
-#include <algorithm>
-
 #include "gateway/sqlite_rows.h"
 #include "gateway/sqlite_schema.h"
+#include "gateway/sqlite_watch.h"
 
 namespace fortros::gateway {
 
@@ -34,9 +33,11 @@ Status SqliteRegistry::migrate(const OrgPrefix& prefix) {
                     "database '" + m_database.path() + "' belongs to another program");
     for (auto i = static_cast<std::size_t>(version); i < registry_migrations.size(); ++i)
         TRY(m_database.run_script(registry_migrations[i]));
+    if (version < registry_chain_migration) TRY(chain_old_entries());
     if (version == 0)
-        TRY(m_database.execute("INSERT INTO organisation VALUES (1, ?1, 0, 0)",
-                               ByteView(prefix.bytes)));
+        TRY(m_database.execute(
+            "INSERT INTO organisation (one, prefix, revision, serial) VALUES (1, ?1, 0, 0)",
+            ByteView(prefix.bytes)));
     const std::string marks = "PRAGMA application_id = " + std::to_string(registry_application_id) +
                               "; PRAGMA user_version = " + std::to_string(newest);
     TRY(m_database.run_script(marks.c_str()));
@@ -58,14 +59,24 @@ Status SqliteRegistry::check_owner(const OrgPrefix& prefix) {
     return {};
 }
 
-Status SqliteRegistry::check_integrity() {
+Status SqliteRegistry::check() {
     auto row = TRY(m_database.query("PRAGMA quick_check(1)"));
     if (!TRY(row.next()) || row.text(0) != "ok") return damaged(row.text(0));
     return {};
 }
 
+Result<std::unique_ptr<RegistryWatch>> SqliteRegistry::watch() {
+    return SqliteWatch::create(*this, m_database.path());
+}
+
 Result<std::int64_t> SqliteRegistry::data_version() {
     return number_at(m_database.query("PRAGMA data_version"));
+}
+
+Status SqliteRegistry::batch(const std::function<void()>& calls) {
+    auto transaction = TRY(Transaction::begin(m_database));
+    calls();
+    return transaction.commit();
 }
 
 // --- nodes ---
@@ -77,12 +88,22 @@ Result<std::optional<NodeRecord>> SqliteRegistry::find_node(const PublicKey& key
     return TRY(node_from(row));
 }
 
-Result<std::vector<NodeRecord>> SqliteRegistry::nodes_since(std::uint64_t revision) {
+Result<std::vector<NodeRecord>> SqliteRegistry::nodes_since(std::uint64_t revision,
+                                                            std::size_t limit) {
     auto row = TRY(m_database.query(
-        "SELECT " NODE_COLUMNS " FROM nodes WHERE revision > ?1 ORDER BY revision", revision));
+        "SELECT " NODE_COLUMNS " FROM nodes WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+        revision, static_cast<std::int64_t>(std::min<std::size_t>(limit, INT64_MAX))));
     std::vector<NodeRecord> nodes;
     while (TRY(row.next())) nodes.push_back(TRY(node_from(row)));
     return nodes;
+}
+
+Result<History> SqliteRegistry::history() {
+    auto row = TRY(m_database.query("SELECT history, revision FROM organisation"));
+    if (!TRY(row.next()))
+        return fail(ErrorCode::InvalidData, "the registry is damaged: no organisation");
+    return History{static_cast<std::uint64_t>(row.integer(0)),
+                   static_cast<std::uint64_t>(row.integer(1))};
 }
 
 Result<std::uint64_t> SqliteRegistry::next_revision() {
@@ -265,7 +286,7 @@ Result<InviteRecord> SqliteRegistry::create_invite(const NewInvite& invite, cons
                                                    WallTime now) {
     ASSERT(invite.uses > 0);
     auto transaction = TRY(Transaction::begin(m_database));
-    const InviteRecord record{
+    InviteRecord record{
         .id = invite_id_of(invite.hash),
         .uses = invite.uses,
         .approval = invite.approval,
@@ -306,33 +327,6 @@ Result<InviteRecord> SqliteRegistry::revoke_invite(const std::string& id, const 
     invite->waiting = 0;
     TRY(transaction.commit());
     return *invite;
-}
-
-// --- the audit log ---
-
-Status SqliteRegistry::note(std::string_view event, const Actor& actor, const PublicKey* node,
-                            std::string_view invite, std::string_view detail, WallTime now) {
-    const auto key = node == nullptr ? std::nullopt : std::optional(ByteView(node->bytes));
-    return m_database.execute(
-        "INSERT INTO audit (time, event, actor, node, invite, detail) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        now, event, actor, key, invite, detail);
-}
-
-Status SqliteRegistry::record(const AuditEntry& entry) {
-    return note(entry.event, entry.actor, entry.node ? &*entry.node : nullptr, entry.invite,
-                entry.detail, entry.time);
-}
-
-Result<std::vector<AuditEntry>> SqliteRegistry::audit(std::size_t limit) {
-    auto row =
-        TRY(m_database.query("SELECT number, time, event, actor, node, invite, detail "
-                             "FROM audit ORDER BY number DESC LIMIT ?1",
-                             std::uint64_t{limit}));
-    std::vector<AuditEntry> entries;
-    while (TRY(row.next())) entries.push_back(audit_from(row));
-    std::ranges::reverse(entries);
-    return entries;
 }
 
 }  // namespace fortros::gateway

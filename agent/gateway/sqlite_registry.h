@@ -28,7 +28,9 @@ public:
     Result<NodeRecord> retire_node(const PublicKey& key, const Actor& actor, WallTime now) override;
     Result<NodeRecord> mark_key_shared(const PublicKey& key, const Actor& actor,
                                        WallTime now) override;
-    Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) override;
+    Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision,
+                                                std::size_t limit = SIZE_MAX) override;
+    Result<History> history() override;
     Result<std::optional<Attested>> find_gateway(const PublicKey& key) override;
     Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) override;
     Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
@@ -42,9 +44,16 @@ public:
                                        WallTime now) override;
     Status record(const AuditEntry& entry) override;
     Result<std::vector<AuditEntry>> audit(std::size_t limit) override;
+    Result<std::vector<AuditLink>> audit_after(std::uint64_t number, std::size_t limit) override;
+    Result<AuditHead> audit_head() override;
 
-    // Reads the whole file. InvalidData, with SQLite's words, if it is damaged.
-    Status check_integrity();
+    Status batch(const std::function<void()>& calls) override;
+    // The whole file; the error has SQLite's words.
+    Status check() override;
+    Result<std::unique_ptr<RegistryWatch>> watch() override;
+
+    // All of it, as it is at this moment: a backup.
+    Result<SecretBytes> image() { return m_database.image(); }
 
     // A number that changes when another connection has committed: the cheap question behind
     // "did an admin command change something?".
@@ -73,6 +82,10 @@ private:
     // sqlite_policy.cc
     Status next_document(WallTime now);
     Status number_revocation(const PublicKey& key, WallTime now);
+
+    // sqlite_audit.cc
+    Status chain_old_entries();
+    Status set_audit_head(std::uint64_t number, const AuditHash& hash);
     Status note(std::string_view event, const Actor& actor, const PublicKey* node,
                 std::string_view invite, std::string_view detail, WallTime now);
 

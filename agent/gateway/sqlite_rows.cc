@@ -1,5 +1,7 @@
 #include "gateway/sqlite_rows.h"
 
+#include <algorithm>
+
 namespace fortros::gateway {
 
 std::unexpected<Error> damaged(std::string_view what) {
@@ -82,6 +84,14 @@ AuditEntry audit_from(const Query& row) {
         .invite = std::string(row.text(5)),
         .detail = std::string(row.text(6)),
     };
+}
+
+std::optional<AuditHash> audit_hash_at(const Query& row, int column) {
+    const ByteView bytes = row.blob(column);
+    AuditHash hash{};
+    if (bytes.size() != hash.size()) return std::nullopt;
+    std::ranges::copy(bytes, hash.begin());
+    return hash;
 }
 
 Result<std::int64_t> number_at(Result<Query> query) {

@@ -18,11 +18,13 @@ namespace fortros::gateway {
     "NULL AND waiting.expires > ?1), approval, role, hostname, created, expires, revoked"
 #define WAITING_COLUMNS \
     "key, overlay_address, invite, hostname, came_from, since, expires, rejected"
+#define AUDIT_COLUMNS "number, time, event, actor, node, invite, detail"
 
 Result<NodeRecord> node_from(const Query& row);
 Result<InviteRecord> invite_from(const Query& row);
 Result<WaitingRecord> waiting_from(const Query& row);
 AuditEntry audit_from(const Query& row);
+std::optional<AuditHash> audit_hash_at(const Query& row, int column);
 
 WallTime time_of(std::int64_t seconds);
 // The first column of the first row.

@@ -9,6 +9,9 @@ namespace fortros::gateway {
 // PRAGMA application_id of a registry: "Fort".
 inline constexpr int registry_application_id = 0x466f7274;
 
+// From this version on the audit log is a chain.
+inline constexpr int registry_chain_migration = 4;
+
 inline constexpr std::array registry_migrations = {
     // 1
     R"sql(
@@ -108,6 +111,24 @@ inline constexpr std::array registry_migrations = {
         WHERE revoked IS NOT NULL;
     UPDATE policy SET revocations = (SELECT count(*) FROM nodes WHERE revoked IS NOT NULL),
         serial = 1 + (SELECT count(*) FROM nodes WHERE revoked IS NOT NULL);
+    )sql",
+    // 4: the audit log as a chain. What is in it already gets its hashes from who migrates it. And where
+    // the history of revisions began, if it is not the first one.
+    R"sql(
+    ALTER TABLE organisation ADD COLUMN history INTEGER NOT NULL DEFAULT 0;
+
+    -- One row: what the newest entry must be.
+    CREATE TABLE audit_head (
+        one    INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        number INTEGER NOT NULL,
+        hash   BLOB    NOT NULL CHECK (length(hash) = 32)
+    ) STRICT;
+    INSERT INTO audit_head VALUES (1, 0, zeroblob(32));
+
+    ALTER TABLE audit ADD COLUMN hash BLOB;
+    DROP TRIGGER audit_is_never_changed;
+    CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit WHEN old.hash IS NOT NULL
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
     )sql",
 };
 

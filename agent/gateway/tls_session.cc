@@ -29,6 +29,17 @@ Result<TlsSession> TlsSession::create(SSL_CTX* context, int socket) {
     return TlsSession(std::move(ssl));
 }
 
+Result<TlsSession> TlsSession::create_client(SSL_CTX* context, int socket,
+                                             const IpAddress& server) {
+    OpenSsl<SSL> ssl(SSL_new(context));
+    const ByteView address = server.bytes();
+    if (!ssl || SSL_set_fd(ssl.get(), socket) != 1 ||
+        X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl.get()), address.data(), address.size()) != 1)
+        return fail_openssl(ErrorCode::Exhausted, "no memory for a TLS connection");
+    SSL_set_connect_state(ssl.get());
+    return TlsSession(std::move(ssl));
+}
+
 TlsSession::Step TlsSession::step_of(int result) {
     if (result > 0) return Step::Done;
     switch (SSL_get_error(m_ssl.get(), result)) {

@@ -1,5 +1,5 @@
-// TLS 1.3 for the server's side of one connection, by OpenSSL directly on a non-blocking socket, so
-// that a connection that is silent costs no buffers. It never waits: it says what to wait for.
+// TLS 1.3 for one connection, by OpenSSL directly on a non-blocking socket, so that a connection that
+// is silent costs no buffers. It never waits: it says what to wait for.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "core/address.h"
 #include "core/proof.h"
 #include "gateway/certificate.h"
 #include "gateway/openssl.h"
@@ -30,6 +31,8 @@ public:
 
     // `socket` is borrowed, non-blocking, and must outlive the session.
     static Result<TlsSession> create(SSL_CTX* context, int socket);
+    // The client's side; the server's certificate must name this address.
+    static Result<TlsSession> create_client(SSL_CTX* context, int socket, const IpAddress& server);
 
     Step handshake();
     // Reads at least one byte into `buffer`; `size` is how many.

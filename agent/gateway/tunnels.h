@@ -1,5 +1,10 @@
-// The gateway's own end of every node's tunnel: one WireGuard peer a member, allowed its overlay
-// address and nothing else. It says what is; who is a member is the registry's business.
+// The gateway's own end of every node's tunnel: for each key that it serves one WireGuard peer a member,
+// allowed its overlay address and nothing else. It says what is; who is a member is the registry's business.
+//
+// What is done for one node costs the same however many there are, but for last_handshake(). An
+// address is never taken from one peer for another by ensure() or reset(): that is Conflict, as far as
+// is known from the last reading and what was done since. Only reconcile() gives addresses back to the
+// members whose they are. Endpoints are the kernel's business, which learns them: none is ever set.
 #pragma once
 
 #include <optional>
@@ -13,10 +18,6 @@
 
 namespace fortros::gateway {
 
-struct TunnelStatus {
-    std::optional<WallTime> last_handshake{};  // absent: never
-};
-
 class Tunnels {
 public:
     Tunnels() = default;
@@ -24,8 +25,13 @@ public:
     Tunnels& operator=(const Tunnels&) = delete;
     virtual ~Tunnels() = default;
 
-    // Nothing if the node is no peer. May be as old as a second.
-    virtual Result<std::optional<TunnelStatus>> find(const PublicKey& node) = 0;
+    // When the node has last shaken hands. Nothing: never, or it is no peer. WireGuard tells of all
+    // peers or of none, so they are read at most once a second and in at most a fiftieth of the
+    // time: the answer may be as old as a second or fifty times what a reading takes.
+    virtual Result<std::optional<WallTime>> last_handshake(const PublicKey& node) = 0;
+
+    // Makes the node a peer; one that is there stays as it is, and so does its session.
+    virtual Status ensure(const NodeRecord& node) = 0;
 
     // Makes the node a peer that remembers nothing: an existing one is removed first, and with it
     // its session and the newest handshake timestamp that it may not go below.

@@ -85,7 +85,7 @@ static Result<MaintainerOptions> parse_options(std::span<char* const> arguments)
             options.verb = MaintainerOptions::Verb::Status;
         } else if (i == 0 && argument == "guard-variables") {
             options.verb = MaintainerOptions::Verb::GuardVariables;
-        } else if (!(i == 0 && argument == "run")) {
+        } else if (i != 0 || argument != "run") {
             return fail(ErrorCode::InvalidArgument,
                         "'" + std::string(argument) + "' is not understood",
                         "see fortros-maintainer --help");
@@ -183,7 +183,7 @@ static MaintainerExit maintainer_main(int count, char** arguments) {
         std::span<char* const>(arguments, static_cast<std::size_t>(count)).subspan(1));
     if (!options) return complain(log, MaintainerExit::Usage, options.error());
     switch (options->verb) {
-        case MaintainerOptions::Verb::Help: std::fputs(help.data(), stdout); break;
+        case MaintainerOptions::Verb::Help: std::fwrite(help.data(), 1, help.size(), stdout); break;
         case MaintainerOptions::Verb::Version: std::puts(version); break;
         case MaintainerOptions::Verb::Status: return show_status(*options, log);
         case MaintainerOptions::Verb::GuardVariables: return guard(log);

@@ -355,10 +355,10 @@ static void on_forbidden_call(int, siginfo_t* info, void*) {
     timespec now{};
     ::clock_gettime(CLOCK_BOOTTIME, &now);
     Line event;
-    event << "{\"t_ms\":" << std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000
-          << ",\"level\":\"error\",\"event\":\"finished\",\"message\":\"" << words.text()
-          << "\",\"fields\":{\"status\":" << status
-          << ",\"cause\":\"forbidden-call\",\"system_call\":" << info->si_syscall << "}}\n";
+    event << R"({"t_ms":)" << std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000
+          << R"(,"level":"error","event":"finished","message":")" << words.text()
+          << R"(","fields":{"status":)" << status << R"(,"cause":"forbidden-call","system_call":)"
+          << info->si_syscall << "}}\n";
     const int events = ::open(last_events.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
     if (events >= 0) event.write(events);
 

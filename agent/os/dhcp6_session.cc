@@ -5,17 +5,18 @@ namespace fortros {
 // Another client may have the port, for a while.
 static constexpr Duration socket_retry = 2s;
 
-void Dhcp6Session::start(Dhcp6Wish wish, const IpAddress& own) {
+void Dhcp6Session::start(Dhcp6Wish wish, MacAddress mac, const IpAddress& own) {
     stop();
     auto socket = Dhcp6Socket::open(m_loop, m_ifindex, own, [this](ByteView payload) {
         perform(m_client.received(payload, monotonic_now()));
     });
     if (!socket) {
         m_trouble = socket.error().text();
-        m_timer = m_loop.after(socket_retry, [this, wish, own] { start(wish, own); });
+        m_timer = m_loop.after(socket_retry, [=, this] { start(wish, mac, own); });
         return m_events.progressed();
     }
     m_socket = *std::move(socket);
+    m_client.set_mac(mac);
     m_client.start(wish, monotonic_now());
     perform({});
 }

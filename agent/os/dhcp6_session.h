@@ -25,18 +25,19 @@ class Dhcp6Session {
 public:
     // `loop` and `random` must outlive the session. The events may not destroy it. `vlan`: the tag of
     // a link that is one, or 0.
-    Dhcp6Session(Loop& loop, Random& random, unsigned ifindex, MacAddress mac, std::uint16_t vlan,
+    Dhcp6Session(Loop& loop, Random& random, unsigned ifindex, std::uint16_t vlan,
                  Dhcp6SessionEvents events)
         : m_loop(loop),
           m_ifindex(ifindex),
-          m_client(mac, random, vlan),
+          m_client(MacAddress{}, random, vlan),
           m_events(std::move(events)) {}
     Dhcp6Session(const Dhcp6Session&) = delete;
     Dhcp6Session& operator=(const Dhcp6Session&) = delete;
     ~Dhcp6Session() = default;
 
-    // Begins, or begins anew with another wish. `own`: the link's settled link-local address.
-    void start(Dhcp6Wish wish, const IpAddress& own);
+    // Begins, or begins anew with another wish. `mac`: the link's, now. `own`: its settled link-local
+    // address.
+    void start(Dhcp6Wish wish, MacAddress mac, const IpAddress& own);
     // The leased address is another host's already.
     void decline() { perform(m_client.decline(monotonic_now())); }
     // The leased address has passed the check for duplicates.

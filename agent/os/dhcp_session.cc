@@ -2,13 +2,23 @@
 
 namespace fortros {
 
-void DhcpSession::start() {
+// What the kernel had not then, memory or a descriptor, it may have now.
+static constexpr Duration socket_retry = 2s;
+
+void DhcpSession::start(MacAddress mac) {
+    stop();
+    m_client.set_mac(mac);
+    open();
+}
+
+void DhcpSession::open() {
     m_trouble.clear();
     auto socket = DhcpSocket::open(m_loop, m_ifindex, [this](ByteView payload) {
         perform(m_client.received(payload, monotonic_now()));
     });
     if (!socket) {
         m_trouble = socket.error().text();
+        m_timer = m_loop.after(socket_retry, [this] { open(); });
         return m_events.progressed();
     }
     m_socket = *std::move(socket);

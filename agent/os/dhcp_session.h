@@ -25,18 +25,18 @@ struct DhcpSessionEvents {
 class DhcpSession {
 public:
     // `loop` and `random` must outlive the session. The events may not destroy it.
-    DhcpSession(Loop& loop, Random& random, unsigned ifindex, MacAddress mac, std::string hostname,
+    DhcpSession(Loop& loop, Random& random, unsigned ifindex, std::string hostname,
                 DhcpSessionEvents events)
         : m_loop(loop),
           m_ifindex(ifindex),
-          m_client(mac, std::move(hostname), random),
+          m_client(MacAddress{}, std::move(hostname), random),
           m_events(std::move(events)) {}
     DhcpSession(const DhcpSession&) = delete;
     DhcpSession& operator=(const DhcpSession&) = delete;
     ~DhcpSession() = default;
 
-    // The carrier came: asks for a lease, for the same again if there was one.
-    void start();
+    // The carrier came: asks for a lease, for the same again if there was one. `mac`: the link's, now.
+    void start(MacAddress mac);
     // The carrier went: says and hears nothing until started again.
     void stop();
 
@@ -48,6 +48,7 @@ public:
     std::string problem() const { return m_trouble.empty() ? m_client.problem() : m_trouble; }
 
 private:
+    void open();
     void perform(const std::vector<DhcpClient::Action>& actions);
     void send(const DhcpClient::Send& send);
 

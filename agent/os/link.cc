@@ -19,7 +19,7 @@ Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::
       m_addressing(addressing),
       m_metric(metric),
       m_changed(std::move(changed)),
-      m_dhcp(parts.loop, parts.random, state.ifindex, state.mac, parts.settings.hostname,
+      m_dhcp(parts.loop, parts.random, state.ifindex, parts.settings.hostname,
              {.bound =
                   [this](const DhcpLease& lease) {
                       const std::string got = lease.address.text() + " from DHCP server " +
@@ -34,8 +34,7 @@ Link::Link(LinkParts parts, const LinkState& state, Addressing addressing, std::
                       configure(m_configured, {.by = ConfiguredBy::Dhcp, .metric = m_metric});
                   },
               .progressed = [this] { m_changed(); }}),
-      m_dhcp6(parts.loop, parts.random, state.ifindex, state.mac,
-              vlan_of(parts.settings, state.name),
+      m_dhcp6(parts.loop, parts.random, state.ifindex, vlan_of(parts.settings, state.name),
               {.bound =
                    [this](const Dhcp6Lease& lease) {
                        note(Level::Info, lease.address
@@ -66,6 +65,8 @@ Duration wait_after_try(std::uint32_t tries) { return 1s * (1 << std::min(tries,
 // --- steps --------------------------------------------------------------------------------------
 
 void Link::observe(const LinkState& state) {
+    // A bond that has got its first port, or a driver that reads its card's memory late.
+    const bool is_another = state.mac != m_state.mac;
     m_state = state;
     if (!state.up) {
         carrier_went();
@@ -75,8 +76,9 @@ void Link::observe(const LinkState& state) {
     if (m_tries_up > 0) m_trouble.clear();
     m_tries_up = 0;
     if (!state.carrier) return carrier_went();
-    // The count tells a carrier that went and came between two looks.
-    if (m_carrier_seen != state.carrier_changes) {
+    // The count tells a carrier that went and came between two looks. Whoever has another MAC is
+    // another host to DHCP servers.
+    if (m_carrier_seen != state.carrier_changes || is_another) {
         carrier_went();
         m_carrier_seen = state.carrier_changes;
         carrier_came();
@@ -106,11 +108,11 @@ static const IpAddress* settled_link_local(const LinkState& state) {
 }
 
 void Link::carrier_came() {
-    note(Level::Info, "carrier");
+    note(Level::Info, "carrier, as " + to_text(m_state.mac));
     // The kernel solicits routers once its link-local address is settled. When it is already, that
     // was before anybody listened.
     if (m_addressing == Addressing::Automatic && settled_link_local(m_state)) solicit_routers();
-    if (m_addressing == Addressing::Automatic) m_dhcp.start();
+    if (m_addressing == Addressing::Automatic) m_dhcp.start(m_state.mac);
     // The kernel has dropped most of it if the link was down meanwhile.
     if (m_addressing == Addressing::Static) make_static();
 }
@@ -134,7 +136,7 @@ void Link::follow_routers() {
     const IpAddress* own = settled_link_local(m_state);
     if (m_addressing != Addressing::Automatic || !own || m_state.dhcp6_wish <= m_dhcp6_wish) return;
     m_dhcp6_wish = m_state.dhcp6_wish;
-    m_dhcp6.start(m_dhcp6_wish, *own);
+    m_dhcp6.start(m_dhcp6_wish, m_state.mac, *own);
 }
 
 // When duplicate detection finds another host with a leased address, the kernel drops the address,

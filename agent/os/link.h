@@ -46,8 +46,8 @@ enum class Addressing : std::uint8_t {
     None,       // another link has the static addresses: watched only
 };
 
-// After so many tries to bring a link up, or to make one: 1, 2, 4, 8, 8 ... seconds. Whoever takes it
-// away each time is not fought faster than that.
+// After so many tries to bring a link up, to make one, or to see any: 1, 2, 4, 8, 8 ... seconds.
+// Whoever takes it away each time is not fought faster than that.
 Duration wait_after_try(std::uint32_t tries);
 
 class Link {

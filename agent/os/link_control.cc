@@ -298,20 +298,56 @@ static Result<std::vector<FoundGateway>> find_routers(Netlink& netlink, unsigned
     return found;
 }
 
-Status LinkControl::prefer_routers(unsigned ifindex) {
+// Those that prefer_routers() has put there.
+static Result<std::vector<FoundGateway>> find_preferred(Netlink& netlink, unsigned ifindex) {
+    auto found = TRY(find_routers(netlink, ifindex, RTPROT_STATIC));
+    std::erase_if(found, [](const FoundGateway& it) {
+        return it.metric < preferred_router_metric ||
+               it.metric >= preferred_router_metric + link_gateways_limit;
+    });
+    return found;
+}
+
+// A route that is set anew tells everybody, us included: what differs by a moment is the same.
+static bool lasts_alike(const FoundGateway& a, const FoundGateway& b) {
+    constexpr std::uint32_t moment = 2;
+    if (a.seconds == 0 || b.seconds == 0) return a.seconds == b.seconds;
+    return std::max(a.seconds, b.seconds) - std::min(a.seconds, b.seconds) <= moment;
+}
+
+static std::uint32_t free_metric(const std::vector<FoundGateway>& preferred) {
     std::uint32_t metric = preferred_router_metric;
-    for (const auto& found : TRY(find_routers(m_route, ifindex, RTPROT_RA))) {
-        if (metric >= preferred_router_metric + link_gateways_limit) break;
-        TRY(change_router(RouteChange::Set, ifindex, found.gateway, metric++, found.seconds));
+    while (std::ranges::contains(preferred, metric, &FoundGateway::metric)) ++metric;
+    return metric;
+}
+
+Result<std::optional<std::chrono::seconds>> LinkControl::prefer_routers(unsigned ifindex) {
+    auto routers = TRY(find_routers(m_route, ifindex, RTPROT_RA));
+    if (routers.size() > link_gateways_limit) routers.resize(link_gateways_limit);
+    auto preferred = TRY(find_preferred(m_route, ifindex));
+    for (const auto& old : preferred)
+        if (!std::ranges::contains(routers, old.gateway, &FoundGateway::gateway))
+            TRY(change_router(RouteChange::Remove, ifindex, old.gateway, old.metric, 0));
+    std::erase_if(preferred, [&](const FoundGateway& old) {
+        return !std::ranges::contains(routers, old.gateway, &FoundGateway::gateway);
+    });
+    std::optional<std::chrono::seconds> lasts;
+    for (FoundGateway router : routers) {
+        const auto old = std::ranges::find(preferred, router.gateway, &FoundGateway::gateway);
+        if (const std::chrono::seconds left{router.seconds}; left > 0s)
+            lasts = std::min(left, lasts.value_or(left));
+        if (old != preferred.end() && lasts_alike(*old, router)) continue;
+        router.metric = old == preferred.end() ? free_metric(preferred) : old->metric;
+        TRY(change_router(RouteChange::Set, ifindex, router.gateway, router.metric,
+                          router.seconds));
+        if (old == preferred.end()) preferred.push_back(router);
     }
-    return {};
+    return lasts;
 }
 
 Status LinkControl::stop_preferring_routers(unsigned ifindex) {
-    for (const auto& found : TRY(find_routers(m_route, ifindex, RTPROT_STATIC)))
-        if (found.metric >= preferred_router_metric &&
-            found.metric < preferred_router_metric + link_gateways_limit)
-            TRY(change_router(RouteChange::Remove, ifindex, found.gateway, found.metric, 0));
+    for (const auto& found : TRY(find_preferred(m_route, ifindex)))
+        TRY(change_router(RouteChange::Remove, ifindex, found.gateway, found.metric, 0));
     return {};
 }
 
@@ -329,6 +365,10 @@ Status LinkControl::apply(unsigned ifindex, const LinkConfiguration& want,
     const auto note = [&](Status done) {
         if (first && !done) first = std::move(done);
     };
+    // First, for the kernel takes an IPv4 network's later addresses away with its first.
+    for (const AddressSetting& old : have.addresses)
+        if (!std::ranges::contains(want.addresses, old.network, &AddressSetting::network))
+            note(forgive_absence(remove_address(ifindex, old.network)));
     for (const AddressSetting& address : want.addresses)
         note(set_address(ifindex, address, want.metric));
     for (const RouteSetting& route : want.routes)
@@ -341,10 +381,6 @@ Status LinkControl::apply(unsigned ifindex, const LinkConfiguration& want,
             std::ranges::find(want.routes, old.destination, &RouteSetting::destination) ==
                 want.routes.end())
             note(forgive_absence(change_route(RouteChange::Remove, ifindex, old, have)));
-    for (const AddressSetting& old : have.addresses)
-        if (std::ranges::find(want.addresses, old.network, &AddressSetting::network) ==
-            want.addresses.end())
-            note(forgive_absence(remove_address(ifindex, old.network)));
     return first;
 }
 

@@ -2,7 +2,9 @@
 // if_addr.h, rtnetlink.h). It decides nothing, and takes away only what its caller says it has put.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,12 +33,13 @@ public:
     // By which link the routes lead to an address now. Unreachable: by none.
     Result<unsigned> link_towards(const IpAddress& address);
     // The kernel makes default routes of router advertisements, on every link with the same metric.
-    // Puts better ones beside those of this link, which last as long as the routers' word does now.
-    Status prefer_routers(unsigned ifindex);
+    // Puts better ones beside those of this link, as long-lived as theirs are now, and takes away
+    // those whose router has taken its word back. How long it all lasts so; absent: for ever.
+    Result<std::optional<std::chrono::seconds>> prefer_routers(unsigned ifindex);
     // Takes those away again.
     Status stop_preferring_routers(unsigned ifindex);
 
-    // Puts `want` on a link, then takes away what is only in `have`, which was applied before. What
+    // Puts `want` on a link, and takes away what is only in `have`, which was applied before. What
     // is right already is not touched but for an address's lifetime, so nothing blinks. The MTU is
     // not part of it. What the kernel refuses is skipped: all else is done, then the first error
     // returned.

@@ -69,6 +69,8 @@ void Links::observe(std::vector<LinkState> states) {
         if (Link* link = take_up(state)) link->observe(state);
     }
     choose_static_link();
+    if (const Status done = follow_preferred(); !done)
+        m_log.write({.level = Level::Debug, .event = "link", .message = done.error().text()});
     tell();
 }
 
@@ -173,7 +175,16 @@ Status Links::prefer(unsigned ifindex) {
         found->second.link->set_metric(best->second.link->metric());
         best->second.link->set_metric(own);
     }
-    return m_control.prefer_routers(ifindex);
+    return follow_preferred();
+}
+
+// The kernel says nothing when a router has only renewed its word, so look again before that is over.
+Status Links::follow_preferred() {
+    if (m_preferred == 0) return {};
+    const auto lasts = TRY(m_control.prefer_routers(m_preferred));
+    m_routers_age = {};
+    if (lasts) m_routers_age = m_loop.after(*lasts / 2, [this] { observe_soon(); });
+    return {};
 }
 
 // --- what is told -------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ private:
     void drop_gone();
     Link* take_up(const LinkState& state);
     void choose_static_link();
+    Status follow_preferred();
     void make_vlans();
     void tell();
     std::string describe() const;
@@ -101,6 +102,7 @@ private:
     std::map<std::string, VlanProgress> m_vlans;  // those that were tried, by name
     std::uint32_t m_next_metric;
     unsigned m_preferred = 0;  // by prefer(); 0: none was
+    Loop::Timer m_routers_age;
     Loop::Timer m_soon;
     std::string m_problems;
 };

@@ -48,19 +48,20 @@ Status Loop::Watch::change(std::uint32_t events) {
 }
 
 Loop::Timer::Timer(Timer&& other) noexcept
-    : m_loop(std::exchange(other.m_loop, nullptr)), m_id(other.m_id) {}
+    : m_loop(std::exchange(other.m_loop, nullptr)), m_at(other.m_at), m_id(other.m_id) {}
 
 Loop::Timer& Loop::Timer::operator=(Timer&& other) noexcept {
     if (this != &other) {
-        if (m_loop) m_loop->forget_timer(m_id);
+        if (m_loop) m_loop->forget_timer(m_at, m_id);
         m_loop = std::exchange(other.m_loop, nullptr);
+        m_at = other.m_at;
         m_id = other.m_id;
     }
     return *this;
 }
 
 Loop::Timer::~Timer() {
-    if (m_loop) m_loop->forget_timer(m_id);
+    if (m_loop) m_loop->forget_timer(m_at, m_id);
 }
 
 Result<Loop::Watch> Loop::watch(int fd, std::uint32_t events, Ready ready) {
@@ -74,8 +75,8 @@ Result<Loop::Watch> Loop::watch(int fd, std::uint32_t events, Ready ready) {
 
 Loop::Timer Loop::at(Instant deadline, Due due) {
     std::uint64_t id = m_next_id++;
-    m_timers[id] = Deadline{deadline, std::move(due)};
-    return Timer(this, id);
+    m_timers.emplace(std::pair(deadline, id), std::move(due));
+    return Timer(this, deadline, id);
 }
 
 void Loop::forget_watch(int fd, std::uint64_t id) {
@@ -83,21 +84,19 @@ void Loop::forget_watch(int fd, std::uint64_t id) {
     m_watches.erase(id);
 }
 
-void Loop::forget_timer(std::uint64_t id) { m_timers.erase(id); }
+void Loop::forget_timer(Instant at, std::uint64_t id) { m_timers.erase({at, id}); }
 
 void Loop::run_due_timers() {
-    // A callback may add and remove timers: look anew after each, but only at those that were due
-    // when the turn began, the earliest first, so that a timer that renews itself can't starve the descriptors.
+    // A callback may add and remove timers: look anew after each, but only at those that were set
+    // before the turn began, so that a timer that renews itself can't starve the descriptors.
     const Instant now = monotonic_now();
     const std::uint64_t newest = m_next_id;
     while (!m_stopped) {
-        auto due = m_timers.end();
-        for (auto timer = m_timers.begin(); timer != m_timers.end(); ++timer)
-            if (timer->first < newest && timer->second.at <= now &&
-                (due == m_timers.end() || timer->second.at < due->second.at))
-                due = timer;
-        if (due == m_timers.end()) return;
-        Due call = std::move(due->second.due);
+        auto due = m_timers.begin();
+        while (due != m_timers.end() && due->first.first <= now && due->first.second >= newest)
+            ++due;
+        if (due == m_timers.end() || due->first.first > now) return;
+        const Due call = std::move(due->second);
         m_timers.erase(due);
         call();
     }
@@ -105,8 +104,7 @@ void Loop::run_due_timers() {
 
 int Loop::milliseconds_to_next_timer() const {
     if (m_timers.empty()) return -1;
-    Instant next = Instant::max();
-    for (const auto& [id, timer] : m_timers) next = std::min(next, timer.at);
+    const Instant next = m_timers.begin()->first.first;
     auto wait = std::chrono::ceil<std::chrono::milliseconds>(next - monotonic_now()).count();
     return static_cast<int>(std::clamp<std::int64_t>(wait, 0, 60'000));
 }

@@ -5,7 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <vector>
+#include <utility>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -52,8 +52,9 @@ public:
 
     private:
         friend Loop;
-        Timer(Loop* loop, std::uint64_t id) : m_loop(loop), m_id(id) {}
+        Timer(Loop* loop, Instant at, std::uint64_t id) : m_loop(loop), m_at(at), m_id(id) {}
         Loop* m_loop = nullptr;
+        Instant m_at{};
         std::uint64_t m_id = 0;
     };
 
@@ -70,20 +71,16 @@ public:
 private:
     explicit Loop(Fd epoll) : m_epoll(std::move(epoll)) {}
     void forget_watch(int fd, std::uint64_t id);
-    void forget_timer(std::uint64_t id);
+    void forget_timer(Instant at, std::uint64_t id);
     void run_due_timers();
     int milliseconds_to_next_timer() const;
 
-    struct Deadline {
-        Instant at;
-        Due due;
-    };
     Fd m_epoll;
     bool m_stopped = false;
     std::uint64_t m_next_id = 1;
     // Shared, so that a callback which removes its own watch does not pull the rug from under it.
     std::map<std::uint64_t, std::shared_ptr<Ready>> m_watches;
-    std::map<std::uint64_t, Deadline> m_timers;
+    std::map<std::pair<Instant, std::uint64_t>, Due> m_timers;  // the earliest first
 };
 
 }  // namespace fortros

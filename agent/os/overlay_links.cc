@@ -137,10 +137,14 @@ static Result<std::vector<InterfaceHandOff>> hand_off(const OverlayPlan& plan,
 }
 
 Result<OverlayLinks::Applied> OverlayLinks::apply(OverlayPlan plan, const PrivateKey& key) {
+    return apply(std::move(plan), key, TRY(observe()));
+}
+
+Result<OverlayLinks::Applied> OverlayLinks::apply(OverlayPlan plan, const PrivateKey& key,
+                                                  const States& observed) {
     const PublicKey node = TRY(crypto::public_key_of(key));
-    States states = TRY(observe());
-    keep_lighthouse_interfaces(plan, states);
-    std::vector<OverlayChange> changes = difference(plan, node, states);
+    keep_lighthouse_interfaces(plan, observed);
+    std::vector<OverlayChange> changes = difference(plan, node, observed);
     std::span<const OverlayChange> rest = changes;
     while (!rest.empty()) {
         const std::size_t peers = count_of_peers(rest);
@@ -153,8 +157,9 @@ Result<OverlayLinks::Applied> OverlayLinks::apply(OverlayPlan plan, const Privat
         }
         rest = rest.subspan(std::max<std::size_t>(peers, 1));
     }
-    if (!changes.empty()) states = TRY(observe());
-    return Applied{TRY(hand_off(plan, states)), std::move(changes)};
+    auto interfaces =
+        TRY(changes.empty() ? hand_off(plan, observed) : hand_off(plan, TRY(observe())));
+    return Applied{std::move(interfaces), std::move(changes)};
 }
 
 Status OverlayLinks::perform(const OverlayChange& change, const IpAddress& source,

@@ -32,6 +32,9 @@ public:
     // interface its port when the plan names none. On an error what was done before it stays; apply
     // again to go on from there. Conflict when a name or a port is taken.
     Result<Applied> apply(OverlayPlan plan, const PrivateKey& key);
+    // The same for who has observed just now.
+    Result<Applied> apply(OverlayPlan plan, const PrivateKey& key,
+                          const std::vector<InterfaceState>& observed);
 
     // Removes every overlay interface, with its addresses and routes; returns how many there were.
     Result<std::size_t> take_down();

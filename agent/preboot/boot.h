@@ -86,11 +86,20 @@ private:
         WallTime asked{};  // what the clock said then
     };
 
+    // A way out for the tunnel: the family of one of a link's addresses.
+    struct TunnelWay {
+        unsigned ifindex = 0;  // 0: as the routes, which are not ours to change, lead
+        IpAddress own{};
+        bool is_like(const TunnelWay& other) const {
+            return ifindex == other.ifindex && own.family() == other.own.family();
+        }
+    };
+
     // The overlay from the remembered bootstrap set.
     struct FastStart {
         BootstrapSet set;
         IpAddress address;
-        std::optional<IpAddress> reached{};  // its family is what the endpoints are chosen by
+        std::optional<TunnelWay> way{};  // its family is what the endpoints are chosen by
         bool applied = false;
         std::vector<InterfaceHandOff> interfaces{};
         std::vector<PublicKey> answered{};  // the peers that have answered a handshake
@@ -151,7 +160,11 @@ private:
     std::optional<OrgPrefix> known_prefix() const;
     void fast_start();
     void apply_fast_start();
-    void fast_start_elsewhere();
+    bool is_unanswered() const;
+    void fast_start_by_other_family();
+    void fast_start_by_next_way();
+    TunnelWay tunnel_way(const UplinkHandOff& link, const IpAddress& own) const;
+    std::vector<TunnelWay> tunnel_ways() const;
     void fast_start_applied(Result<std::vector<InterfaceHandOff>> interfaces);
     void fast_start_answered(const PublicKey& peer);
     bool has_session_with(const PublicKey& gateway) const;

@@ -83,7 +83,7 @@ void Boot::on(LinkUsable event) {
     } else if (m_phase == Phase::Waiting) {
         start_early();  // a link that came or changed is the best reason to try at once
     } else if (m_phase == Phase::Discovering) {
-        fast_start_elsewhere();
+        fast_start_by_other_family();
         perform(m_discovery->learn(make_plan(), m_now.instant));
     }
 }
@@ -117,7 +117,7 @@ void Boot::start_round() {
     m_links_changed = false;
     m_attempts.clear();
     m_conversation.reset();
-    if (m_rounds > 1) fast_start_elsewhere();
+    if (m_rounds > 1) fast_start_by_next_way();
     m_discovery.emplace(make_plan(), m_next_id);
     perform(m_discovery->start(m_now.instant));
 }

@@ -50,31 +50,84 @@ void Boot::fast_start() {
                     "the remembered bootstrap set is not used: " + set.error().text());
     const IpAddress address = overlay_address(set->prefix, *m_public_key);
     m_fast_start = FastStart{.set = std::move(*set), .address = address};
-    if (!m_links.front().addresses.empty())
-        m_fast_start->reached = m_links.front().addresses.front().address;
+    if (const auto& link = m_links.front(); !link.addresses.empty())
+        m_fast_start->way = tunnel_way(link, link.addresses.front().address);
     apply_fast_start();
 }
 
 void Boot::apply_fast_start() {
-    const OverlayOptions options{.listen_port = m_in.settings.listen_port,
-                                 .mtu = m_in.settings.mtu,
-                                 .reached = m_fast_start->reached};
+    OverlayOptions options{.listen_port = m_in.settings.listen_port, .mtu = m_in.settings.mtu};
+    if (m_fast_start->way) options.reached = m_fast_start->way->own;
     auto plan = make_overlay_plan(m_fast_start->set.prefix, m_fast_start->address,
                                   m_fast_start->set.peers, options);
     emit(ApplyOverlay{.plan = std::move(plan), .key = m_in.key->duplicate(), .remembered = true});
 }
 
-// The first link's family may lead nowhere. As long as nobody has answered, the families take turns:
-// with each round, and when a link comes or changes.
-void Boot::fast_start_elsewhere() {
-    if (!m_fast_start || !m_fast_start->applied || !m_fast_start->answered.empty()) return;
-    for (const auto& link : m_links)
-        for (const auto& network : link.addresses) {
-            const auto& reached = m_fast_start->reached;
-            if (reached && network.address.family() == reached->family()) continue;
-            m_fast_start->reached = network.address;
+// --- where the tunnel leads -----------------------------------------------------------------------
+
+bool Boot::is_unanswered() const {
+    return m_fast_start && m_fast_start->applied && m_fast_start->answered.empty();
+}
+
+Boot::TunnelWay Boot::tunnel_way(const UplinkHandOff& link, const IpAddress& own) const {
+    return {.ifindex = m_in.settings.link_mode == LinkMode::Adopt ? 0 : link.ifindex, .own = own};
+}
+
+static bool has_endpoint(const std::vector<MeshPeer>& peers, Family family) {
+    return std::ranges::any_of(peers, [&](const MeshPeer& peer) {
+        return std::ranges::any_of(
+            peer.endpoints, [&](const Endpoint& it) { return it.address.family() == family; });
+    });
+}
+
+// Each family by each link; where the routes are not ours, each family.
+std::vector<Boot::TunnelWay> Boot::tunnel_ways() const {
+    std::vector<TunnelWay> ways;
+    for (const Family family : {Family::IPv4, Family::IPv6}) {
+        if (!has_endpoint(m_fast_start->set.peers, family)) continue;
+        for (const auto& link : m_links)
+            for (const IpNetwork& network : link.addresses) {
+                const TunnelWay way = tunnel_way(link, network.address);
+                const auto is_alike = [&](const TunnelWay& other) { return way.is_like(other); };
+                if (way.own.family() == family && std::ranges::none_of(ways, is_alike))
+                    ways.push_back(way);
+            }
+    }
+    return ways;
+}
+
+// The first link's family may lead nowhere. While attempts are under way the routes stay as they are.
+void Boot::fast_start_by_other_family() {
+    if (!is_unanswered()) return;
+    const auto& now = m_fast_start->way;
+    for (const TunnelWay& way : tunnel_ways())
+        if (!now || way.own.family() != now->own.family()) {
+            m_fast_start->way = way;
             return apply_fast_start();
         }
+}
+
+// So may the link itself, and no gateway's HTTPS be there to show another. As long as nobody has
+// answered, links and families take turns with each round.
+void Boot::fast_start_by_next_way() {
+    if (!is_unanswered()) return;
+    const auto ways = tunnel_ways();
+    if (ways.size() < 2) return;
+    auto next = std::ranges::find_if(ways, [&](const TunnelWay& way) {
+        return m_fast_start->way && way.is_like(*m_fast_start->way);
+    });
+    if (next != ways.end()) ++next;
+    if (next == ways.end()) next = ways.begin();
+    m_fast_start->way = *next;
+    const auto link = std::ranges::find(m_links, next->ifindex, &UplinkHandOff::ifindex);
+    if (m_links.size() > 1 && link != m_links.end()) {
+        emit(Report{{.level = Level::Info,
+                     .event = "fast-start-elsewhere",
+                     .message = "no peer has answered yet; now by " + link->name,
+                     .fields = {{"interface", link->name}}}});
+        emit(PreferLink{link->ifindex});
+    }
+    apply_fast_start();
 }
 
 void Boot::fast_start_applied(Result<std::vector<InterfaceHandOff>> interfaces) {

@@ -84,14 +84,24 @@ void Shell::perform(Finish& action) {
 
 // --- the network ---
 
-void Shell::perform(BringUpLinks&) {
+void Shell::perform(BringUpLinks&) { bring_up_links(); }
+
+// The kernel may be out of something, or have so much to tell of the links that it cannot be read in
+// one piece: that passes, and the machine has the deadline.
+void Shell::bring_up_links() {
     auto links = Links::start(
         m_parts.loop, m_parts.log, m_parts.random, m_settings,
         {.usable = [this](const LinkReport& report) { post(LinkUsable{report}); },
          .lost = [this](unsigned ifindex, const std::string& why) { post(LinkLost{ifindex, why}); },
          .trouble = [this](const std::string& why) { post(LinkTrouble{why}); }});
-    if (!links) return post(LinkTrouble{links.error().text()});
-    m_links = std::move(*links);
+    if (links) {
+        m_links = std::move(*links);
+        return;
+    }
+    note(Level::Warning, "links", links.error().text());
+    m_next_try_links =
+        m_parts.loop.after(wait_after_try(m_tries_links++), [this] { bring_up_links(); });
+    post(LinkTrouble{links.error().text()});
 }
 
 void Shell::tell_link(Discovery::Id id, const IpAddress& address) {

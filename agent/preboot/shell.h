@@ -72,6 +72,7 @@ private:
     void perform(WriteHandOff& action);
     void perform(Finish& action);
 
+    void bring_up_links();
     void tell_link(Discovery::Id id, const IpAddress& address);
     Status write_hand_off(const HandOff& hand_off) const;
     Result<OverlayLinks*> overlay();
@@ -89,6 +90,8 @@ private:
 
     Loop::Timer m_deadline;
     std::unique_ptr<Links> m_links;
+    std::uint32_t m_tries_links = 0;
+    Loop::Timer m_next_try_links;
     std::unique_ptr<TlsConnector> m_connector;
     std::map<Discovery::Id, std::unique_ptr<NameLookup>> m_lookups;
     std::map<Discovery::Id, std::unique_ptr<Connection>> m_connections;

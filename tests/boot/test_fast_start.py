@@ -6,7 +6,7 @@ One world and one node with the same NVRAM through all boots:
   second   everything is well: the tunnel works before the join has ended
   third    the gateway serves no HTTPS; its kernel's WireGuard works
   fourth   the gateway serves again, and has revoked the node
-  fifth    the state is gone, and the key is still there
+  fifth    the state is gone, and the key is still there; the image itself would allow every source
 
 The image's init goes on into the real root whatever the agent says, so that it can be looked at there.
 """
@@ -86,8 +86,11 @@ def boots():
         world.start_gateway("honest")
         invite = world.create_invite()
         uki = make_uki(folder / "node.efi", org, invite, SETTINGS, GO_ON)
-        short = make_uki(folder / "short.efi", org, invite,
-                         SETTINGS.replace("[Discovery]\n", f"Gateways={NOBODY}\n[Discovery]\n"), f"{GO_ON} {SHORT}")
+        with_nobody = SETTINGS.replace("[Discovery]\n", f"Gateways={NOBODY}\n[Discovery]\n")
+        short = make_uki(folder / "short.efi", org, invite, with_nobody, f"{GO_ON} {SHORT}")
+        # All that narrowed its sources was remembered, and is lost.
+        wide = make_uki(folder / "wide.efi", org, invite, with_nobody.replace("AfterEnrollment=cached\n", ""),
+                        f"{GO_ON} {SHORT}")
         node = Node(folder / "node", cable.a)
         done = {"first": join(node, "first", uki), "second": join(node, "second", uki)}
         world.stop_gateway()
@@ -96,7 +99,7 @@ def boots():
         world.ask_gateway(f"node revoke {done['first'].hand_off['node']['overlay_address']}")
         done["fourth"] = join(node, "fourth", uki)
         nvram.Nvram(node.firmware.variables).remove("FortrosState")
-        done["fifth"] = join(node, "fifth", short)
+        done["fifth"] = join(node, "fifth", wide)
     return done
 
 

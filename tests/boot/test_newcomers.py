@@ -144,3 +144,21 @@ def test_a_newcomer_whose_address_is_taken_makes_another_key():
         site().world.ask_gateway(f"node approve {address}")
         assert agent.joined() == address
     assert site().nodes()[address] == "member"
+
+
+def test_a_gateway_whose_kernel_has_another_key_than_its_certificate_is_told_by_the_missing_handshake():
+    """The boot would be called a success, and no packet would ever come through."""
+    newcomer, world = site().newcomer, site().world
+    newcomer.new_disk()
+    world.run("wg genkey >/run/other.key && wg set fortros0 private-key /run/other.key")
+    try:
+        with newcomer.boot(site().invite()) as agent:
+            verdict = agent.verdict()
+            assert (verdict.status, verdict.name) == (14, "no-handshake"), verdict
+            assert agent.guest.run("wg show interfaces").stdout.split(), "what was configured was taken down"
+            agent.guest.run("test -s /run/fortros/bootstrap.json")
+    finally:
+        world.run("wg set fortros0 private-key /etc/fortros/honest/wireguard.key")
+    # The key was all that was wrong.
+    with newcomer.boot(None) as agent:
+        agent.joined()

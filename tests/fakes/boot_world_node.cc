@@ -32,7 +32,7 @@ bool BootWorld::is_answered_by(const PublicKey& peer) const {
         return gateway_answers_handshake && (!handshake_follows_routes || routes_carry_wireguard());
     const WireGuardPeer* known = tunnels.peer(peer);
     return known != nullptr && known->endpoint &&
-           answers_handshake(*known->endpoint, peer, now.instant);
+           answers_handshake(*known->endpoint, peer, 0, now.instant);
 }
 
 // As os/handshake.h and the kernel do together, for as long as nobody waits for this peer anew.

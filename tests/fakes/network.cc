@@ -75,9 +75,9 @@ std::optional<Host> FakeNetwork::seen(const Endpoint& endpoint, unsigned ifindex
 }
 
 bool FakeNetwork::answers_handshake(const Endpoint& endpoint, const PublicKey& peer,
-                                    Instant now) const {
+                                    unsigned ifindex, Instant now) const {
     const Family family = endpoint.address.family();
-    const FakeLink* way = way_out(family, 0, now);
+    const FakeLink* way = way_out(family, ifindex, now);
     if (way == nullptr) return false;
     const LinkPhase& phase = way->is.at(now);
     if (phase.portal || route_of(phase, family) != Route::Works) return false;

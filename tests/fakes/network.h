@@ -103,7 +103,8 @@ struct FakeNetwork {
     // Whom the node meets there. Absent: there is no route, which the kernel says at once.
     std::optional<Host> seen(const Endpoint& endpoint, unsigned ifindex, Instant now) const;
     // Whether a handshake with this peer succeeds there.
-    bool answers_handshake(const Endpoint& endpoint, const PublicKey& peer, Instant now) const;
+    bool answers_handshake(const Endpoint& endpoint, const PublicKey& peer, unsigned ifindex,
+                           Instant now) const;
     // `ifindex` not 0: asked by this link, where its own resolvers are.
     DnsAnswer heard(const IpAddress& resolver, unsigned ifindex, Instant now) const;
 };

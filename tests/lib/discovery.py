@@ -161,11 +161,11 @@ class World:
                           f"StateStore=file:{folder}/state", "[Network]", "LinkTimeout=20s", *network, *lines])
         return self.net.file("preboot.conf", text + "\n")
 
-    def boot(self, *lines, invite="an-invite-that-nobody-gave", **settings):
+    def boot(self, *lines, invite="an-invite-that-nobody-gave", wrapper=(), **settings):
         """Starts a whole boot. It can't end well: the machine that runs this has no WireGuard."""
         self.net.file("invite", invite)
         path = self.settings("[Discovery]", *lines, **settings)
-        return self.node.start(PREBOOT, "run", "--config", path, "--kernel-command-line", self.net.file("cmdline", ""),
+        return self.node.start(*wrapper, PREBOOT, "run", "--config", path, "--kernel-command-line", self.net.file("cmdline", ""),
                                "--run-directory", self.net.folder / "run")
 
     def events(self):

@@ -29,7 +29,7 @@ END_LIMIT_S = 60
 SETTINGS = """\
 [Gateway]
 Listen={address}:{port}
-Database={database}
+{store}
 
 [WireGuard]
 Endpoints=192.0.2.1:51820
@@ -38,18 +38,20 @@ Manage=no
 
 
 class Site:
-    """An org, a gateway of it, and its settings, in one folder."""
+    """An org, a gateway of it, and its settings, in one folder. `etcd`: the lines of its section [Etcd]."""
 
-    def __init__(self, folder, *, database="state/gateway.db", org=None):
+    def __init__(self, folder, *, database="state/gateway.db", org=None, port=PORT, etcd=None):
         self.folder = pathlib.Path(folder)
         self.org = org or Org.make(self.folder / "org")
         self.home = self.folder / "gateway"
         self.gateway = self.org.gateway(self.home)
         for file in (self.org.ca, self.org.folder / "org.conf", self.org.signer, self.org.signer_key):
             shutil.copy(file, self.home)
+        self.port = port
         self.database = self.home / database
+        store = f"[Etcd]\n{etcd}" if etcd else f"Database={database}"
         self.settings = self.home / "gateway.conf"
-        self.settings.write_text(SETTINGS.format(address=ADDRESS, port=PORT, database=database), encoding="ascii")
+        self.settings.write_text(SETTINGS.format(address=ADDRESS, port=port, store=store), encoding="ascii")
 
     def start(self):
         return Server(self)
@@ -66,7 +68,7 @@ class Site:
     def admin(self, *words):
         """The same, which must succeed; its standard output."""
         status, out, err = self.run(*words)
-        assert status == 0, f"fortros-gateway {' '.join(words)}: {status}: {err}"
+        assert status == 0, f"fortros-gateway {' '.join(map(str, words))}: {status}: {err}"
         return out
 
     def json(self, *words):
@@ -80,7 +82,7 @@ class Site:
         context = ssl.create_default_context(cafile=self.org.ca)
         if maximum is not None:
             context.maximum_version = maximum
-        plain = socket.create_connection((ADDRESS, PORT), timeout=END_LIMIT_S)
+        plain = socket.create_connection((ADDRESS, self.port), timeout=END_LIMIT_S)
         try:
             return context.wrap_socket(plain, server_hostname=self.org.gateway_name)
         except BaseException:
@@ -184,7 +186,7 @@ class Client:
     """A gateway-client: see tests/net/gateway_client.cc for what can be said to it."""
 
     def __init__(self, site):
-        self.process = subprocess.Popen([CLIENT, f"{ADDRESS}:{PORT}", site.org.ca, site.org.gateway_name], text=True,
+        self.process = subprocess.Popen([CLIENT, f"{ADDRESS}:{site.port}", site.org.ca, site.org.gateway_name], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def say(self, line):

@@ -13,7 +13,9 @@ The guest's network is what the caller gives it as `nics`; by default none. Two 
     with together(a, b): ...  # each has eth0, down and without an address
 """
 
+import atexit
 import contextlib
+import functools
 import pathlib
 import tempfile
 
@@ -22,24 +24,29 @@ from lib.commands import CommandFailed, Commands  # CommandFailed for our users
 
 INIT = pathlib.Path(__file__).with_name("guest-init.sh")
 BOOT_TIMEOUT_S = 90
+# On a busy host the emulated timer may be too slow for the kernel's check of it, which then panics.
+COMMAND_LINE = "quiet loglevel=4 no_timer_check"
 
 
 class Guest:
     """`files`: absolute path in the guest → bytes, text or the Path of a file here, or a pair of
     that and a mode. `programs`: names, or paths of files here, that are copied into /bin with their
-    libraries. `modules` are loaded before the first command.
+    libraries; the guest's shell takes busybox's own for a name without a slash, unless `prefer_programs`.
+    `modules` are loaded before the first command.
     """
 
     def __init__(self, name="guest", *, files=None, programs=(), modules=(), nics=(), memory_mib=256,
-                 command_line="", folder=None, on_line=None, disks=()):
+                 command_line="", folder=None, on_line=None, disks=(), prefer_programs=False):
         self.name = name
+        names = [pathlib.Path(program).name for program in programs] if prefer_programs else []
+        self._aliases = "".join(f"alias {program}=/bin/{program}\n" for program in names)
         self._own_folder = None if folder else tempfile.TemporaryDirectory(prefix="guest-")
         self.folder = pathlib.Path(folder or self._own_folder.name)
         modules = [*(["virtio_net"] if nics else []), *(["virtio_blk"] if disks else []), "virtio_rng", *modules]
         initrd = self.folder / f"{name}.initrd"
         initrd.write_bytes(self._tree(files or {}, programs, modules).newc())
         self._machine_options = {
-            "kernel": qemu.Kernel(sysroot.kernel(), initrd, f"quiet loglevel=4 {command_line}"),
+            "kernel": qemu.Kernel(sysroot.kernel(), initrd, f"{COMMAND_LINE} {command_line}"),
             "nics": nics, "memory_mib": memory_mib, "channels": [commands.PORT], "on_line": on_line, "disks": disks,
         }
         self.machine = None
@@ -94,7 +101,7 @@ class Guest:
     # A guest is driven by its commands; see commands.Commands.
 
     def run(self, command, **options):
-        return self.commands.run(command, **options)
+        return self.commands.run(self._aliases + command, **options)
 
     def put(self, path, content, mode=0o644):
         self.commands.put(path, content, mode)
@@ -106,7 +113,49 @@ class Guest:
         return self.commands.read(path)
 
     def wait_until(self, command, **options):
-        return self.commands.wait_until(command, **options)
+        return self.commands.wait_until(self._aliases + command, **options)
+
+
+class SharedGuest:
+    """One guest for all tests of a file, from the first that needs it to the file's end.
+
+        guest = SharedGuest(lambda: Guest(programs=["ip"], prefer_programs=True), set_up)
+
+    `set_up` is given the guest when it is ready. One attempt is enough for all tests: each is told why it failed.
+    """
+
+    def __init__(self, make, set_up=lambda guest: None):
+        self._make = make
+        self._set_up = set_up
+
+    @functools.cached_property
+    def _started(self):
+        guest = self._make()
+        atexit.register(guest.stop)
+        try:
+            guest.__enter__()
+            self._set_up(guest)
+        except Exception as error:
+            return guest, error
+        return guest, None
+
+    def _ready(self):
+        guest, error = self._started
+        if error:
+            raise RuntimeError(f"the guest is not ready: {error}")
+        return guest
+
+    def run(self, command, **options):
+        return self._ready().run(command, **options)
+
+    def put(self, path, content, mode=0o644):
+        self._ready().put(path, content, mode)
+
+    def read(self, path):
+        return self._ready().read(path)
+
+    def wait_until(self, command, **options):
+        return self._ready().wait_until(command, **options)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import pathlib
+import resource
 import signal
 
 from lib.netns import READY_LIMIT_S
@@ -50,6 +52,22 @@ class LinksProbe:
         self.namespace.run("ip", "-batch", self.namespace.net.file("burst", burst))
         yield
         self.process.signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def without_descriptors(self):
+        """Meanwhile the kernel opens nothing for it."""
+        pid = self.process.process.pid
+        used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        lowest_free = min(set(range(len(used) + 1)) - used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+        yield
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+    def prefer(self, ifindex):
+        """Makes the routes prefer this link."""
+        print(ifindex, file=self.process.process.stdin, flush=True)
+        self.wait_for("preferred")
 
     def end(self):
         """Ends it in order; its last words."""

@@ -10,6 +10,7 @@ written to it, as a real one does.
 """
 
 import contextlib
+import json
 import pathlib
 import re
 import subprocess
@@ -52,10 +53,15 @@ class Newcomer:
         subprocess.run(["mke2fs", "-q", "-t", "ext4", str(self.disk), f"{DISK_MIB}M"], check=True)
 
     @contextlib.contextmanager
-    def boot(self, invite):
-        """Power on; the agent runs when this returns. Power off without a warning at the end."""
+    def boot(self, invite, *, ca=None, settings=None):
+        """Power on; the agent runs when this returns. Power off without a warning at the end. `ca` and
+        `settings`: what another image has in place of this one's."""
         with self._guest as guest:
             guest.run(f"mkdir -p {KEEP} && mount -t ext4 /dev/vda {KEEP}")
+            if ca:
+                guest.put(f"{HOME}/org-ca.pem", ca)
+            if settings:
+                guest.put(f"{HOME}/preboot.conf", settings)
             if invite:
                 guest.put(f"{HOME}/invite", invite, 0o600)
             guest.run("fortros-preboot >/run/preboot.log 2>&1 &")
@@ -74,6 +80,9 @@ class Agent:
     def verdict(self):
         self.guest.wait_until("grep -qE 'exit status|in the overlay as' /run/preboot.log", timeout_s=VERDICT_TIMEOUT_S)
         return preboot_console.verdict(self.guest.run("cat /run/preboot.log").stdout.splitlines())
+
+    def events(self):
+        return [json.loads(line) for line in self.guest.read("/run/fortros/events.jsonl").splitlines()]
 
     def joined(self):
         """Its overlay address, once it is in."""

@@ -12,6 +12,7 @@ from lib.guest import Guest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 OUT = TESTS.parent / "build/out/agent"
 MAC = "52:54:00:f0:00:01"
+STUB_MAC = "52:54:00:f0:00:11"
 GATEWAY_NAME = "gateway.fleet.example"
 GATEWAY_ADDRESS = "203.0.113.5"
 ROUTER = "192.0.2.1"
@@ -21,9 +22,10 @@ LOGS = ("gateway", "public-dns", "dhcp-dns", "dhcp")
 
 
 class World(Guest):
-    """`gateways`: name → (org, its gateway), of which one at a time is started."""
+    """`gateways`: name → (org, its gateway), of which one at a time is started. `stub`: the plug of another
+    cable, to a router with a DHCP server and nothing behind it."""
 
-    def __init__(self, folder, plug, gateways, on_line=None):
+    def __init__(self, folder, plug, gateways, on_line=None, stub=None):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         files = {"/bin/world": (TESTS / "world/world.sh", 0o755)}
@@ -33,14 +35,18 @@ class World(Guest):
             for file in (org.ca, org.folder / "org.conf", org.signer, org.signer_key,
                          gateway.certificate, gateway.key, gateway.wireguard_key, TESTS / "world/gateway.conf"):
                 files[f"{_home(name)}/{file.name}"] = (file, 0o600)
-        super().__init__("world", folder=folder, files=files, nics=[qemu.Nic(plug, MAC)], memory_mib=MEMORY_MIB,
+        nics = [qemu.Nic(plug, MAC), *([qemu.Nic(stub, STUB_MAC)] if stub else [])]
+        super().__init__("world", folder=folder, files=files, nics=nics, memory_mib=MEMORY_MIB,
                          programs=["ip", "wg", "nft", "unbound", "dnsmasq", OUT / "gateway/fortros-gateway"],
                          modules=["dummy", "wireguard", "nf_tables"], on_line=on_line)
         self._gateway = None
+        self._has_stub = stub is not None
 
     def wait_ready(self):
         super().wait_ready()
         self.run("world up")
+        if self._has_stub:
+            self.run("world up-stub")
 
     def start_resolvers(self):
         self.run(f"world start-resolvers {GATEWAY_NAME}")

@@ -9,6 +9,8 @@
 //   enroll SEED INVITE         the key made from SEED asks with INVITE
 //   join SEED [stepped-back | has-session | boot=DIGIT]
 //   post SEED TARGET BODY      a proved request with any body (the rest of the line)
+//   get SEED TARGET [gzip]     a proved GET
+//   raw VERB ...               any of the above that asks; told is the answer as it came
 //   replay                     the bytes of the last request, over a new connection
 //   key SEED                   the key made from SEED, both halves: for a tunnel of its own
 //
@@ -88,7 +90,9 @@ public:
             X509_STORE_add_cert(SSL_CTX_get_cert_store(m_tls.get()), anchor.get());
     }
 
-    Result<Json> obey(const std::string& line) {
+    Result<Json> obey(std::string line) {
+        m_raw = line.starts_with("raw ");
+        if (m_raw) line.erase(0, 4);
         const auto words = words_of(line);
         const std::string_view verb = words.empty() ? "" : words[0];
         const auto word = [&](std::size_t i) { return i < words.size() ? words[i] : ""; };
@@ -121,7 +125,14 @@ public:
                                         std::move(body), as_bytes(invite), random));
         if (verb == "post") {
             const auto at = line.find(word(2)) + word(2).size();
-            replace(pending, node, std::string(word(2)), std::string(trim(line.substr(at))));
+            replace(pending, node, "POST", std::string(word(2)),
+                    std::string(trim(line.substr(at))));
+        }
+        if (verb == "get") {
+            replace(pending, node, "GET", std::string(word(2)), "");
+            if (word(3) == "gzip") pending.request.headers.emplace_back("Accept-Encoding", "gzip");
+            m_last = SecretBytes(serialize(pending.request).view());
+            return repeat(TRY(exchange(HttpAnswerParser::Encoding::Gzip)), pending);
         }
         m_last = SecretBytes(serialize(pending.request).view());
         return tell(TRY(exchange()), pending, node);
@@ -169,23 +180,42 @@ private:
         return {};
     }
 
-    void replace(PendingRequest& pending, const Node& node, std::string target,
+    // What was said, unjudged but for its seal.
+    Json repeat(const HttpAnswer& answer, const PendingRequest& pending) const {
+        if (m_raw) return as_it_came(answer);
+        const auto proof = answer_proof(pending.proof_key, pending.proof, answer.status,
+                                        retry_after_of(answer).value_or(0), as_bytes(answer.body));
+        const auto* header = answer.header("fortros-answer");
+        Json json{Json::Object{}};
+        json.set("status", answer.status);
+        json.set("proved", header != nullptr && *header == to_base64(proof));
+        const auto* encoding = answer.header("content-encoding");
+        if (encoding != nullptr)
+            json.set(*encoding, to_base64(as_bytes(answer.body)));
+        else
+            json.set("body", answer.body);
+        return json;
+    }
+
+    void replace(PendingRequest& pending, const Node& node, std::string method, std::string target,
                  const std::string& body) const {
+        pending.request.method = std::move(method);
         pending.request.target = std::move(target);
         pending.request.body = SecretBytes(body);
-        pending.proof = request_proof(pending.proof_key, "POST", pending.request.target,
-                                      node.public_key, as_bytes(body));
+        pending.proof = request_proof(pending.proof_key, pending.request.method,
+                                      pending.request.target, node.public_key, as_bytes(body));
         for (auto& [name, value] : pending.request.headers)
             if (name == proof_header) value = to_base64(pending.proof);
     }
 
-    Result<HttpAnswer> exchange() {
+    Result<HttpAnswer> exchange(
+        HttpAnswerParser::Encoding accepted = HttpAnswerParser::Encoding::None) {
         SSL* tls = m_connection->tls.get();
         if (SSL_write(tls, m_last.view().data(), static_cast<int>(m_last.size())) <= 0) {
             m_connection.reset();
             return fail_openssl(ErrorCode::Unreachable, "write");
         }
-        HttpAnswerParser parser;
+        HttpAnswerParser parser(accepted);
         char bytes[4096];
         for (;;) {
             const int size = SSL_read(tls, bytes, sizeof(bytes));
@@ -210,8 +240,19 @@ private:
         return json;
     }
 
+    static Json as_it_came(const HttpAnswer& answer) {
+        Json headers{Json::Object{}};
+        for (const auto& [name, value] : answer.headers) headers.set(name, value);
+        Json json{Json::Object{}};
+        json.set("status", answer.status);
+        json.set("headers", std::move(headers));
+        json.set("body", answer.body);
+        return json;
+    }
+
     Result<Json> tell(const HttpAnswer& answer, const PendingRequest& pending,
                       const Node& node) const {
+        if (m_raw) return as_it_came(answer);
         Json json{Json::Object{}};
         json.set("status", answer.status);
         json.set("public_key", node.public_key.base64());
@@ -253,6 +294,7 @@ private:
     std::optional<Connection> m_connection;
     PublicKey m_gateway;  // of the newest connection
     SecretBytes m_last;   // the newest request
+    bool m_raw = false;
 };
 
 Result<Client> make_client(char** argv) {

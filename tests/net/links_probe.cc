@@ -3,6 +3,8 @@
 //
 //   links-probe SETTINGS
 //
+// A line "IFINDEX" on its standard input makes the routes prefer that link: {"event":"preferred"}.
+//
 //   {"event":"usable","name":"eth0",...}   {"event":"lost","ifindex":2,"why":"no carrier"}
 //   {"event":"trouble","why":"eth0: no carrier"}   {"event":"ended","peak_rss_kib":1234}
 #include <sys/epoll.h>
@@ -67,6 +69,20 @@ static Result<std::int64_t> peak_rss_kib() {
     return fail(ErrorCode::NotFound, "no peak of memory");
 }
 
+static void prefer(Links& links, std::string_view line) {
+    const Status done = links.prefer(parse_number<unsigned>(line).value_or(0));
+    print(done ? event("preferred") : event("refused").set("why", done.error().text()));
+}
+
+// Whole lines; an empty read is the end.
+static void read_commands(Loop& loop, Links& links) {
+    char buffer[64];
+    const ssize_t size = ::read(STDIN_FILENO, buffer, sizeof(buffer));
+    if (size <= 0) return loop.stop();
+    for (const std::string_view line : words_of({buffer, static_cast<std::size_t>(size)}))
+        prefer(links, line);
+}
+
 static Status run(const char* path) {
     const Settings settings = TRY(parse_settings(TRY(read_file(path, settings_file_limit)), path));
     TRY(confine({.capabilities = capabilities_of_a_boot(OnFailure::Exit)}));
@@ -82,10 +98,8 @@ static Status run(const char* path) {
                  print(event("lost").set("ifindex", ifindex).set("why", why));
              },
          .trouble = [](const std::string& why) { print(event("trouble").set("why", why)); }}));
-    const auto end = TRY(loop->watch(STDIN_FILENO, EPOLLIN, [&](std::uint32_t) {
-        char byte = 0;
-        if (::read(STDIN_FILENO, &byte, 1) <= 0) loop->stop();
-    }));
+    const auto input = TRY(
+        loop->watch(STDIN_FILENO, EPOLLIN, [&](std::uint32_t) { read_commands(*loop, *links); }));
     TRY(loop->run());
     print(event("ended").set("peak_rss_kib", TRY(peak_rss_kib())));
     return {};

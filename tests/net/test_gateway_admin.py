@@ -1,5 +1,6 @@
 """The gateway's commands, beside one that serves, and what it says to bad input."""
 
+import contextlib
 import datetime
 import functools
 import json
@@ -7,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 import tempfile
@@ -156,6 +158,36 @@ def test_a_join_leaves_no_trace_in_the_database():
         assert before == after, "a join has written"
 
 
+# --- the audit log --------------------------------------------------------------------------------
+
+def test_the_audit_log_is_shown_and_verified_beside_a_gateway_that_serves():
+    """Nobody could say who let a machine in, nor whether somebody has tidied up after himself."""
+    where = another_site()
+    with where.start(), where.client() as node:
+        expect(where.json("audit", "show"), [], "the log of a new gateway")
+        answer = node.tell(f"enroll 1 {where.invite()}")
+        where.admin("node", "revoke", answer["overlay_address"])
+        expect(node.tell("join 1")["status"], 403, "the join of the revoked")
+        log = where.json("audit", "show")
+        expect([(entry["number"], entry["event"], entry["actor"]) for entry in log],
+               [(1, "invite-created", "uid 0"), (2, "enrolled", "127.0.0.1"), (3, "node-revoked", "uid 0"),
+                (4, "refused", "127.0.0.1")], "the log")
+        expect((log[1]["node"], log[3]["detail"]), (answer["public_key"], "revoked"), "node and reason")
+        expect([entry["number"] for entry in where.json("audit", "show", "--limit", "2")], [3, 4], "the newest")
+        table = where.admin("audit", "show")
+        assert re.search(rf"^3 +\S+ +node-revoked +uid 0 +{answer['overlay_address']} ", table, re.M), table
+        head = where.admin("audit", "verify")
+        assert re.fullmatch(r"4:[0-9a-f]{64}\n", head), head
+        where.invite()
+        where.admin("audit", "verify", "--head", head.strip())
+    for words in (("verify", "--head", "4"), ("show", "--limit", "0"), ("show", "--limit", "x")):
+        expect_failure(where, ("audit", *words), 2, words[1])
+    with contextlib.closing(sqlite3.connect(where.database)) as database, database:
+        database.execute("DROP TRIGGER audit_is_never_changed")
+        database.execute("UPDATE audit SET actor = 'uid 1000' WHERE number = 3")
+    expect_failure(where, ("audit", "verify"), 9, "entry 3 ")
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 def test_help_and_version():
@@ -226,6 +258,13 @@ def test_credentials_that_do_not_fit_are_found_before_anything_serves():
     broken(lambda where: site().org.forge(where.gateway, dns=["other.example.org"]), "other names")
     broken(lambda where: site().org.forge(where.gateway, usage="clientAuth"), "serverAuth")
     broken(lambda where: shutil.copy(where.home / "gateway.pem", where.home / "signer.pem"), "dNSName")
+
+    def rotate_nothing(where):
+        shutil.copy(where.home / "wireguard.key", where.home / "previous.key")
+        with where.settings.open("a", encoding="ascii") as settings:
+            settings.write("[PreviousWireGuard]\nPrivateKey=previous.key\nListenPort=51819\n")
+
+    broken(rotate_nothing, "previous.key", "the same key")
 
 
 def test_certificates_that_end_are_named_and_do_not_keep_it_from_serving():

@@ -19,7 +19,7 @@ from lib.guest import Guest
 TIME_LIMIT_S = 300
 HOME = "/etc/fortros"
 TOOLS = "alias ip=/bin/ip ping=/bin/ping"
-NODE, OTHERS = 1, (2, 3)  # seeds
+NODE, OTHERS, ROBBED = 1, (2, 3), 5  # seeds
 NO_TIMER_CHECK = "no_timer_check"
 CLIENT_LINE = f"gateway-client 127.0.0.1:443 {HOME}/ca.pem"
 
@@ -43,7 +43,7 @@ def started():
     files = {f"{HOME}/{file.name}": (file, 0o600) for file in site().home.iterdir() if file.is_file()}
     files[f"{HOME}/gateway.conf"] = SETTINGS
     machine = Guest(programs=["wg", "ip", "nft", "ping", PROGRAM, CLIENT], files=files,
-                    modules=["wireguard", "nf_tables", "veth"], command_line=NO_TIMER_CHECK)
+                    modules=["wireguard", "nf_tables", "veth", "nlmon"], command_line=NO_TIMER_CHECK)
     atexit.register(machine.stop)
     try:
         machine.__enter__()
@@ -252,6 +252,62 @@ def test_a_restart_mends_what_is_wrong():
     assert stranger not in peers(), "a peer that is no member stayed"
     assert "dev fortros0" in run(f"ip -6 route show {site().org.prefix}").stdout
     assert invite
+
+
+def endpoint():
+    lines = run("wg show fortros0 endpoints").stdout.splitlines()
+    return dict(line.split("\t") for line in lines)[node()["public_key"]]
+
+
+def test_a_node_that_has_roamed_stays_where_it_is():
+    """A laptop that has changed networks would be answered at the address that it left."""
+    ensure_gateway()
+    ask(f"join {NODE} stepped-back")
+    forget_session()
+    assert ping_gateway(check=False)
+    settled = endpoint()
+    assert settled.startswith("10.0.0.2:"), settled
+    run("ip -n node addr del 10.0.0.2/24 dev lan && ip -n node addr add 10.0.0.9/24 dev lan")
+    assert ping_gateway(check=False)
+    roamed, handshake = endpoint(), last_handshake()
+    assert roamed == settled.replace("10.0.0.2", "10.0.0.9"), roamed
+    ask(f"join {NODE} has-session")
+    expect(endpoint(), roamed, "the endpoint after a join")
+    end_gateway("TERM")
+    run(f"wg set fortros0 peer {node()['public_key']} persistent-keepalive 7")
+    start_gateway(guest())
+    assert "1 peers brought in line" in run("cat /run/gateway.log").stdout, "nothing was mended: this tests nothing"
+    expect((endpoint(), last_handshake()), (roamed, handshake), "the endpoint and the handshake after a reconcile")
+    run("ip -n node addr del 10.0.0.9/24 dev lan && ip -n node addr add 10.0.0.2/24 dev lan")
+    assert ping_gateway(check=False)
+
+
+PACKETS = "cat /sys/class/net/nlmon0/statistics/rx_packets"
+WITHOUT_READING = 2  # netlink messages of a join
+
+
+def test_an_address_is_not_taken_from_another_peer():
+    """What is sent to one machine would go to another, and nobody would be told."""
+    ensure_gateway()
+    invite = run("fortros-gateway invite create 2>/dev/null").stdout.strip()
+    robbed = ask(f"enroll {ROBBED} {invite}")
+    key = tell(guest(), f"key {ROBBED}")["public_key"]
+    ask(f"join {NODE}")
+    forget_session()
+    assert ping_gateway(check=False), "no live session: joins would make it anew"
+    stranger = run("wg genkey | wg pubkey").stdout.strip()
+    run(f"wg set fortros0 peer {stranger} allowed-ips {robbed['overlay_address']}/128")
+    join = f"echo 'join {NODE}' | {CLIENT_LINE} {site().org.gateway_name} >/dev/null"
+    run(f"""
+        ip link add nlmon0 type nlmon && ip link set nlmon0 up
+        until before=$({PACKETS}); {join}; [ $(($({PACKETS}) - before)) -gt {WITHOUT_READING} ]; do :; done
+    """)  # until the gateway has read its peers
+    expect(tell(guest(), f"join {ROBBED}").get("status"), 503, "the answer to a node whose address is a stranger's")
+    assert "is the address of another" in run("cat /run/gateway.log").stdout
+    guest().wait_until(f"! wg show fortros0 peers | grep -qF {stranger}", timeout_s=20)
+    expect(peers().get(key), robbed["overlay_address"] + "/128", "the member's allowed IPs")
+    assert "event=address-moved" in run("cat /run/gateway.log").stdout
+    ask(f"join {ROBBED}")
 
 
 def test_a_removed_interface_comes_back():

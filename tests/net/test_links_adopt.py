@@ -14,8 +14,10 @@ import pathlib
 import shutil
 
 from lib import dhcp_servers
+from lib.discovery import World
 from lib.links_probe import LinksProbe
 from lib.netns import Net
+from lib.netns import run as run_here
 
 TIME_LIMIT_S = 120
 ADDRESS = "192.0.2.77/24"
@@ -208,3 +210,21 @@ def test_a_file_that_makes_no_sense_holds_nothing_up():
         link = probe.usable()
         assert link["resolvers"] == ["192.0.2.53"], link
         assert probe.end()["peak_rss_kib"] <= 4096
+
+
+def allow_inotify(count):
+    """A command that gives its own user namespace so many."""
+    return ["sh", "-c", f'echo {count} >/proc/sys/user/max_inotify_instances && exec "$@"', "sh"]
+
+
+def test_a_kernel_that_is_short_of_something_is_asked_again():
+    """One bad moment before the first look at the links, and the boot would wait for them in vain."""
+    with World() as world:
+        node = world.node
+        node.run("ip", "link", "set", "eth0", "up")
+        node.run("ip", "address", "add", "192.0.2.10/24", "dev", "eth0")
+        boot = world.boot("Sources=cached", gateways=["192.0.2.1:443"], network=["Mode=adopt"],
+                          wrapper=["unshare", "--user", "--map-root-user", *allow_inotify(0)])
+        boot.wait_for("cannot watch files")
+        run_here("nsenter", "--user", "--preserve-credentials", f"--target={boot.process.pid}", *allow_inotify(128), "true")
+        boot.wait_for(r"\[3/9\] links: eth0")

@@ -14,6 +14,7 @@ from lib.netns import Net
 TIME_LIMIT_S = 120
 NODE_MAC = "02:f0:00:00:00:77"
 CLIENT_ID = "0102f000000077"
+OTHER_MAC = "02:f0:00:00:00:78"
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 
 
@@ -278,6 +279,54 @@ def test_a_silent_network_is_told_in_words():
         probe.usable()
         assert probe.events()[-1] == {"event": "trouble", "why": ""} or probe.trouble("") == {
             "event": "trouble", "why": ""}
+
+
+def test_a_socket_that_the_kernel_refuses_is_asked_for_again():
+    """One bad moment, and the node would stay without an address for the whole boot."""
+    with Net() as net:
+        node, router = lan(net)
+        dhcp_servers.dnsmasq(router, "lan0", "option:router,192.0.2.1")
+        router.run("ip", "link", "set", "lan0", "down")
+        probe = LinksProbe(node)
+        probe.trouble("no carrier")
+        with probe.without_descriptors():
+            router.run("ip", "link", "set", "lan0", "up")
+            probe.trouble("eth0: cannot open a packet socket: Too many open files")
+        assert "dhcp" in probe.usable()
+
+
+def test_another_address_of_the_same_network_takes_the_place_of_the_first():
+    """The kernel takes a network's later addresses away with its first: the node would be left with none."""
+    with Net() as net:
+        node, router = lan(net)
+        server = dhcp_servers.dnsmasq(router, "lan0", "option:router,192.0.2.1", pool=("192.0.2.50", "192.0.2.50"))
+        probe = LinksProbe(node)
+        assert probe.usable()["addresses"] == ["192.0.2.50/24"]
+        router.run("ip", "link", "set", "lan0", "down")
+        probe.wait_for("lost")
+        server.stop()
+        dhcp_servers.dnsmasq(router, "lan0", "option:router,192.0.2.1", pool=("192.0.2.60", "192.0.2.60"))
+        router.run("ip", "link", "set", "lan0", "up")
+        link = probe.usable()
+        assert link["addresses"] == ["192.0.2.60/24"] and link["gateways"] == ["192.0.2.1"], link
+        assert address_of(node)["local"] == "192.0.2.60"
+
+
+def test_another_mac_has_a_lease_of_its_own():
+    """A bond takes its first port's MAC: the real root's client could not go on with a lease of the one before."""
+    with Net() as net:
+        node, router = lan(net)
+        dhcp_servers.dnsmasq(router, "lan0", "option:router,192.0.2.1")
+        wire = router.capture("lan0")
+        probe = LinksProbe(node)
+        before = probe.usable()
+        assert before["dhcp"]["client_id"] == CLIENT_ID, before
+        node.run("ip", "link", "set", "eth0", "address", OTHER_MAC)
+        link = probe.usable(lambda event: event["dhcp"]["client_id"] == "01" + OTHER_MAC.replace(":", ""))
+        assert link["mac"] == OTHER_MAC and link["addresses"] != before["addresses"], link
+        assert address_of(node)["local"] == link["dhcp"]["address"].split("/")[0], link
+        asked = [packet.payload[28:34].hex(":") for packet in dhcp(wire.stop()) if message_type(packet) == DISCOVER]
+        assert set(asked) == {NODE_MAC, OTHER_MAC}, asked
 
 
 def test_what_was_configured_stays():

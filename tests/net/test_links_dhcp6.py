@@ -215,6 +215,22 @@ def test_a_router_that_changes_its_mind_is_followed():
         assert probe.usable(is_leased)["resolvers"] == [RESOLVER]
 
 
+def test_another_mac_has_a_lease_of_its_own():
+    """Two machines would have one DUID: the one whose card once bore the MAC, and the one that bears it now."""
+    with Net() as net:
+        node, router = lan(net)
+        dhcp_servers.kea6(router, "lan0")
+        dhcp_servers.radvd(router, "lan0", "AdvManagedFlag on;", autonomous=False)
+        probe = LinksProbe(node)
+        before = probe.usable(is_leased)
+        assert before["dhcp6"]["client_id"] == DUID, before
+        node.run("ip", "link", "set", "eth0", "address", "02:f0:00:00:00:78")
+        link = probe.usable(lambda event: is_leased(event) and event["dhcp6"]["client_id"] != DUID)
+        assert (link["dhcp6"]["client_id"], link["dhcp6"]["iaid"]) == ("0003000102f000000078", 0x00000078), link
+        assert link["addresses"] == [f"{link['dhcp6']['address']}/128"] != before["addresses"], link
+        assert not address_of(node, before["dhcp6"]["address"])
+
+
 def test_a_missing_server_is_told_in_words():
     """The engineer at the console would not know that the router has promised a server."""
     with Net() as net:

@@ -105,6 +105,35 @@ def test_resolvers_expire():
         probe.usable(lambda event: event["resolvers"] == [])
 
 
+def preferred_routes(node):
+    """Those that are put beside the kernel's own."""
+    return [route for route in node.ip("-6", "route", "show", "default") if route["metric"] < 1024]
+
+
+def test_a_preferred_router_is_followed():
+    """The tunnel would lose its way when the first word of a router is over, or keep one that is closed."""
+    short = "AdvDefaultLifetime 10;"
+    with Net() as net:
+        node, router = lan(net)
+        # With a lease nobody looks at the link by chance; nor does the kernel tell of a word without a prefix.
+        router.run("ip", "address", "add", "192.0.2.1/24", "dev", "lan0")
+        dhcp_servers.dnsmasq(router, "lan0")
+        server = dhcp_servers.radvd(router, "lan0", short, prefix=None, every_s=(3, 4))
+        probe = LinksProbe(node)
+        link = probe.usable(lambda event: any(":" in gateway for gateway in event["gateways"]))
+        probe.prefer(link["ifindex"])
+        route, = preferred_routes(node)
+        assert route["gateway"] in link["gateways"] and route["metric"] == 512 and route["expires"] <= 11, route
+        # It renews its word, of which the kernel tells nobody.
+        dhcp_servers.radvd_file(router, "lan0", "AdvDefaultLifetime 1800;", prefix=None, every_s=(3, 4))
+        server.signal(signal.SIGHUP)
+        node.until(lambda: [route for route in preferred_routes(node) if route["expires"] > 1000])
+        # It takes it back.
+        dhcp_servers.radvd_file(router, "lan0", "AdvDefaultLifetime 0;", prefix=None, every_s=(3, 4))
+        server.signal(signal.SIGHUP)
+        node.until(lambda: not preferred_routes(node))
+
+
 def test_a_kernel_without_ipv6_does_not_hold_ipv4_up():
     """Some images switch IPv6 off."""
     with Net() as net:

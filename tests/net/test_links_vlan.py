@@ -5,19 +5,13 @@
         eth0.7  (or a name of its own)         lan0.7     tagged 7: a DHCP server, 192.0.2.1/24
 """
 
-import atexit
-import functools
 import json
 import pathlib
 
-from lib.guest import Guest
+from lib.guest import Guest, SharedGuest
 
 TIME_LIMIT_S = 300
 PROBE = pathlib.Path(__file__).resolve().parents[2] / "build/out/tests/net/links-probe"
-# The guest's shell takes busybox's own for every name without a slash.
-TOOLS = "alias ip=/bin/ip"
-# On a busy host the emulated timer may be too slow for the kernel's check of it, which then panics.
-NO_TIMER_CHECK = "no_timer_check"
 
 
 def serve(interface, network):
@@ -27,28 +21,9 @@ def serve(interface, network):
             f"--dhcp-option=option:router,{network}.1")
 
 
-@functools.cache
-def started():
-    """The guest, and why it is not there if it is not: one attempt is enough for all tests."""
-    machine = Guest(programs=["ip", "dnsmasq", PROBE], modules=["veth", "8021q", "af_packet"],
-                    command_line=NO_TIMER_CHECK)
-    atexit.register(machine.stop)
-    try:
-        machine.__enter__()
-    except Exception as error:
-        return machine, error
-    return machine, None
-
-
-def guest():
-    machine, error = started()
-    if error:
-        raise RuntimeError(f"the guest is not ready: {error}")
-    return machine
-
-
-def run(command, **options):
-    return guest().run(f"{TOOLS}\n{command}", **options)
+guest = SharedGuest(lambda: Guest(programs=["ip", "dnsmasq", PROBE], prefer_programs=True,
+                                  modules=["veth", "8021q", "af_packet"]))
+run = guest.run
 
 
 def lan():
@@ -80,7 +55,7 @@ def end():
 
 def start_probe(*network):
     settings = "\n".join(["[Organisation]", "GatewayName=gw.example.org", "[Network]", *network]) + "\n"
-    guest().put("/run/preboot.conf", settings)
+    guest.put("/run/preboot.conf", settings)
     run("""
         rm -f /run/in && mkfifo /run/in
         links-probe /run/preboot.conf <>/run/in >/run/out 2>&1 &
@@ -90,8 +65,8 @@ def start_probe(*network):
 
 def told(kind, words):
     """The first event of this kind with these words in it."""
-    guest().wait_until(f"""grep '^{{"event":"{kind}"' /run/out | grep -F '{words}'""")
-    lines = guest().read("/run/out").splitlines()
+    guest.wait_until(f"""grep '^{{"event":"{kind}"' /run/out | grep -F '{words}'""")
+    lines = guest.read("/run/out").splitlines()
     return next(json.loads(line) for line in lines if line.startswith(f'{{"event":"{kind}"') and words in line)
 
 
@@ -109,7 +84,7 @@ def test_a_vlan_is_made_and_its_parent_only_carries_it():
         assert link["name"] == "eth0.7" and link["vlan"] == {"parent": "eth0", "id": 7}, link
         assert link["addresses"][0].startswith("192.0.2.") and link["gateways"] == ["192.0.2.1"], link
         # Not even looked at as a link: that would have come before.
-        assert addresses_of("eth0") == [] and "eth0: carrier" not in guest().read("/run/out").replace("eth0.7", "")
+        assert addresses_of("eth0") == [] and "eth0: carrier" not in guest.read("/run/out").replace("eth0.7", "")
         details = json.loads(run("ip -json -details link show dev eth0.7").stdout)[0]
         assert details["link"] == "eth0" and details["linkinfo"]["info_data"]["id"] == 7, details
         run("ping -c 1 -W 5 192.0.2.1")
@@ -148,7 +123,7 @@ def test_a_vlan_that_was_made_before_is_taken():
         run("ip link add link eth0 name lan7 type vlan id 7")
         start_probe("VLAN=lan7:eth0:7")
         assert told("usable", '"name":"lan7"')["addresses"][0].startswith("192.0.2.")
-        said = guest().read("/run/out")
+        said = guest.read("/run/out")
         assert "cannot be made" not in said, said
     finally:
         end()

@@ -9,23 +9,18 @@ One guest, and in it, each in a network namespace, the peers of a node; a veth p
         node-mate   10.0.3.1 ---- 10.0.3.2  mate   node        ::c
 """
 
-import atexit
 import functools
 import json
 import pathlib
 import subprocess
 
-from lib.guest import Guest
+from lib.guest import Guest, SharedGuest
 
 PROBE = pathlib.Path(__file__).resolve().parents[2] / "build/out/tests/net/overlay-probe"
 PREFIX = "fd12:3456:789a::/48"
 NODE, EAST, WEST, MATE = (f"fd12:3456:789a::{host}" for host in "aefc")
 PEERS = {"east": (1, EAST), "west": (2, WEST), "mate": (3, MATE)}
 PORT = 51820
-# The guest's shell takes busybox's own for every name without a slash.
-TOOLS = "alias ip=/bin/ip ping=/bin/ping"
-# On a busy host the emulated timer may be too slow for the kernel's check of it, which then panics.
-NO_TIMER_CHECK = "no_timer_check"
 
 
 @functools.cache
@@ -45,7 +40,6 @@ def set_up(machine):
         machine.put(f"/run/{name}.key", private_key(name))
         machine.run(f"""
             set -e
-            {TOOLS}
             ip netns add {name}
             ip link add node-{name} type veth peer name lan netns {name}
             ip addr add 10.0.{number}.1/24 dev node-{name}
@@ -62,29 +56,9 @@ def set_up(machine):
         """)
 
 
-@functools.cache
-def started():
-    """The guest, and why it is not there if it is not: one attempt is enough for all tests."""
-    machine = Guest(programs=["wg", "ip", "nft", "ping", PROBE], modules=["wireguard", "nf_tables", "veth", "dummy"],
-                    command_line=NO_TIMER_CHECK)
-    atexit.register(machine.stop)
-    try:
-        machine.__enter__()
-        set_up(machine)
-    except Exception as error:
-        return machine, error
-    return machine, None
-
-
-def guest():
-    machine, error = started()
-    if error:
-        raise RuntimeError(f"the guest is not ready: {error}")
-    return machine
-
-
-def run(command, **options):
-    return guest().run(f"{TOOLS}\n{command}", **options)
+guest = SharedGuest(lambda: Guest(programs=["wg", "ip", "nft", "ping", PROBE], prefer_programs=True,
+                                  modules=["wireguard", "nf_tables", "veth", "dummy"]), set_up)
+run = guest.run
 
 
 def peer(name, *allowed, **more):
@@ -122,7 +96,7 @@ def refusal(words):
 
 
 def put_plan(content):
-    guest().put("/run/plan.json", json.dumps(content), 0o600)
+    guest.put("/run/plan.json", json.dumps(content), 0o600)
 
 
 def apply(content):
@@ -153,15 +127,15 @@ def loss_while(action):
     """Packets lost of one each 20 ms through fortros0 and through a lighthouse while `action` runs."""
     run(f"for to in {MATE} {EAST}; do ping -n -i 0.02 $to >/run/ping.$to 2>&1 & echo $!; done >/run/pings")
     for to in (MATE, EAST):
-        guest().wait_until(f"grep -q icmp_seq=2 /run/ping.{to}")
+        guest.wait_until(f"grep -q icmp_seq=2 /run/ping.{to}")
     action()
     for to in (MATE, EAST):
         count = f"grep -c bytes.from /run/ping.{to}"
-        guest().wait_until(f"[ $({count}) -gt {int(run(count).stdout) + 5} ]")
+        guest.wait_until(f"[ $({count}) -gt {int(run(count).stdout) + 5} ]")
     run("kill -INT $(cat /run/pings)")
     lost = 0
     for to in (MATE, EAST):
-        guest().wait_until(f"grep -q transmitted /run/ping.{to}")
+        guest.wait_until(f"grep -q transmitted /run/ping.{to}")
         sent, received = (int(word) for word in run(
             f"sed -n 's/^\\([0-9]*\\) packets transmitted, \\([0-9]*\\) .*/\\1 \\2/p' /run/ping.{to}").stdout.split())
         lost += max(0, sent - received - 1)  # the last may still be on its way
@@ -176,7 +150,7 @@ def assert_equal(got, wanted):
 
 def test_a_kernel_without_the_modules_is_told_apart():
     """Who builds an image without WireGuard or nf_tables would not learn what is missing."""
-    with Guest("bare", programs=[PROBE], command_line=NO_TIMER_CHECK) as bare:
+    with Guest("bare", programs=[PROBE]) as bare:
         for words, module in (("take-down", "wireguard.ko"), (f"guard {PREFIX}", "nf_tables.ko")):
             done = bare.run(f"overlay-probe {words}", check=False)
             assert done.status == 1, done

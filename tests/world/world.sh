@@ -6,6 +6,9 @@
 #                   9.9.9.9        a public resolver
 #                   203.0.113.5    a gateway: TLS on 443, WireGuard on 51820
 #
+#   node eth1 ───── eth1 stub, a namespace of the world (world up-stub)
+#                   198.51.100.1/24  router with nothing behind it; DHCP server
+#
 # All these addresses exist in here only.
 set -eu
 
@@ -55,6 +58,17 @@ case $1 in
         ip addr add 203.0.113.5/32 dev outside
         start dhcp dnsmasq -k -C /etc/world/dhcp.conf
         wait_for dhcp grep -q 'DHCP, IP range' /var/log/dhcp.log
+        ;;
+    up-stub)
+        /bin/ip netns add stub
+        /bin/ip link set eth1 netns stub
+        /bin/ip -n stub link set eth1 up
+        /bin/ip -n stub addr add 198.51.100.1/24 dev eth1
+        # Else it would tell the node that nothing is reachable.
+        /bin/ip netns exec stub sysctl -qw net.ipv4.ip_forward=1
+        /bin/ip -n stub route add blackhole default
+        start stub-dhcp /bin/ip netns exec stub dnsmasq -k -C /etc/world/stub-dhcp.conf
+        wait_for stub-dhcp grep -q 'DHCP, IP range' /var/log/stub-dhcp.log
         ;;
     start-resolvers)
         start public-dns unbound -d -c /etc/world/public-dns.conf

@@ -96,6 +96,12 @@ TEST_CASE("exactly one Content-Length says where the body ends") {
     CHECK(error_of(answer_with("Transfer-Encoding: chunked\r\n")) == "a transfer encoding");
     CHECK(error_of(answer_with("Content-Length: 2\r\nTransfer-Encoding: identity\r\n")) ==
           "a transfer encoding");
+    HttpAnswerParser takes_gzip(HttpAnswerParser::Encoding::Gzip);
+    CHECK(takes_gzip
+              .feed(as_bytes(
+                  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Encoding: gzip\r\n\r\nxy"))
+              ->value()
+              .body == "xy");
     CHECK(error_of(answer_with("Content-Length: 2\r\nContent-Encoding: gzip\r\n")) ==
           "a content encoding");
 }

@@ -148,3 +148,13 @@ TEST_CASE("an interface that cannot be meant is refused by the name of its membe
         error_of("peers", R"([{"public_key":"AA==","allowed_ips":[]}])").contains("'public_key'"));
     CHECK(error_of("peers", "[7]").contains("peers[0]"));
 }
+
+// An interface that is not ours would be changed or taken down, or one of ours never found again.
+TEST_CASE("overlay interfaces are known by their names") {
+    for (const char* name : {"fortros0", "fortros1", "fortros12", "fortros-lh0", "fortros-lh15"})
+        CHECK_MESSAGE(is_overlay_interface(name), name);
+    for (const char* name : {"fortros", "fortros-lh", "fortros1x", "fortros-1", "eth0", "wg0", ""})
+        CHECK_MESSAGE(!is_overlay_interface(name), name);
+    CHECK(is_lighthouse_interface("fortros-lh0"));
+    CHECK(!is_lighthouse_interface("fortros0"));
+}

@@ -26,11 +26,17 @@ struct FakeTunnels final : Tunnels {
     std::map<PublicKey, Peer> peers{};
     std::optional<Error> fault{};
     unsigned resets = 0;
+    unsigned readings = 0;  // each may cost as much as there are members
 
-    Result<std::optional<TunnelStatus>> find(const PublicKey& node) override {
-        auto found = peers.find(node);
-        if (found == peers.end()) return std::nullopt;
-        return TunnelStatus{found->second.last_handshake};
+    Result<std::optional<WallTime>> last_handshake(const PublicKey& node) override {
+        ++readings;
+        const auto found = peers.find(node);
+        return found == peers.end() ? std::nullopt : found->second.last_handshake;
+    }
+    Status ensure(const NodeRecord& node) override {
+        if (fault) return std::unexpected(*fault);
+        peers.try_emplace(node.key, std::nullopt, node.overlay_address);
+        return {};
     }
     Status reset(const NodeRecord& node) override {
         if (fault) return std::unexpected(*fault);

@@ -6,11 +6,12 @@
 #include <map>
 #include <optional>
 
+#include "gateway/audit_chain.h"
 #include "gateway/registry.h"
 
 namespace fortros::gateway {
 
-class MemoryRegistry final : public Registry {
+class MemoryRegistry : public Registry {
 public:
     // When set, every call that would write fails so and changes nothing.
     std::optional<Error> fault{};
@@ -148,11 +149,14 @@ public:
         return node->second;
     }
 
-    Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision) override {
+    Result<History> history() override { return History{m_history, m_revision}; }
+    Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision,
+                                                std::size_t limit = SIZE_MAX) override {
         std::vector<NodeRecord> nodes;
         for (const auto& [key, node] : m_nodes)
             if (node.revision > revision) nodes.push_back(node);
         std::ranges::sort(nodes, {}, &NodeRecord::revision);
+        if (nodes.size() > limit) nodes.resize(limit);
         return nodes;
     }
 
@@ -213,7 +217,7 @@ public:
     Result<std::vector<PublicKey>> revoked(WallTime now) override {
         std::vector<PublicKey> keys;
         for (const auto& key : m_revoked)
-            if (m_nodes.at(key).attested_until >= now) keys.push_back(key);
+            if (m_nodes.at(key).shunned_until() >= now) keys.push_back(key);
         if (keys.size() > document_revoked_limit)
             keys.erase(keys.begin(), keys.end() - document_revoked_limit);
         return keys;
@@ -225,11 +229,15 @@ public:
         if (change.signers_since && *change.signers_since < m_policy.signers_since)
             return fail(ErrorCode::InvalidArgument, "a signer that is disowned stays so");
         ++writes;
-        next_document(now);
+        const bool renews = change.renew == Renewal::All;
+        const WallTime floor = renews ? now + renewal_margin : now;
+        next_document(floor);
         if (change.sources) m_policy.sources = *change.sources;
         if (change.signers_since) m_policy.signers_since = *change.signers_since;
-        if (change.renew == Renewal::All) {
-            m_serial = std::max(m_serial, seconds_of(now));
+        if (renews) {
+            m_serial = std::max(m_serial, seconds_of(floor));
+            m_revision = std::max(m_revision + 1, seconds_of(floor));
+            m_history = m_revision;
             for (auto& [key, node] : m_nodes)
                 if (!node.revoked) node.attested_until = {};
             for (auto& [key, gateway] : m_gateways) gateway.not_after = {};
@@ -251,6 +259,32 @@ public:
     Result<std::vector<AuditEntry>> audit(std::size_t limit) override {
         const auto skipped = m_audit.size() - std::min(limit, m_audit.size());
         return std::vector(m_audit.begin() + static_cast<std::ptrdiff_t>(skipped), m_audit.end());
+    }
+
+    Result<std::vector<AuditLink>> audit_after(std::uint64_t number, std::size_t limit) override {
+        std::vector<AuditLink> links;
+        AuditHash hash{};
+        for (const auto& entry : m_audit) {
+            hash = hash_of(hash, entry);
+            if (entry.number > number && links.size() < limit) links.push_back({entry, hash});
+        }
+        return links;
+    }
+    Result<AuditHead> audit_head() override {
+        AuditHead head;
+        for (const auto& entry : m_audit) head = {entry.number, hash_of(head.hash, entry)};
+        return head;
+    }
+
+    Status check() override { return {}; }
+
+    // Nobody else can change it.
+    Result<std::unique_ptr<RegistryWatch>> watch() override {
+        class Quiet final : public RegistryWatch {
+            int fd() const override { return -1; }
+            Result<bool> changed() override { return false; }
+        };
+        return std::make_unique<Quiet>();
     }
 
 private:
@@ -342,6 +376,7 @@ private:
     PolicyRecord m_policy;
     std::vector<AuditEntry> m_audit;
     std::uint64_t m_revision = 0;
+    std::uint64_t m_history = 0;
     std::uint64_t m_serial = 0;
 };
 

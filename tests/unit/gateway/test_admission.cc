@@ -522,8 +522,27 @@ TEST_CASE(
     CHECK(join_with_session(false) == 0);
     CHECK(join_with_session(true) == 1);
     world.tunnels.peers.clear();
-    CHECK(join_with_session(false) == 1);
+    CHECK(join_with_session(false) == 0);
     CHECK(world.tunnels.peers.contains(node.public_key));
+}
+
+// WireGuard tells of all peers or of none: everybody who comes back after a power cut would cost what
+// the whole org has, and the last ones would come back much later.
+TEST_CASE("admission: nobody who boots, and nobody who has a session, has all peers read") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    for (const char boot : {'a', 'b'}) {
+        node.boot_id = std::string(31, '0') + boot;
+        REQUIRE(world.handle(node.join(world.gateway.public_key)).status == 200);
+    }
+    NodeRequest body{.boot_id = node.boot_id, .agent = "test 1", .has_session = true};
+    REQUIRE(
+        world.handle(node.ask(world.gateway.public_key, join_target, to_json_text(body))).status ==
+        200);
+    CHECK(world.tunnels.readings == 0);
+    REQUIRE(world.handle(node.join(world.gateway.public_key)).status == 200);
+    CHECK(world.tunnels.readings == 1);  // the same boot, and no word of a session
 }
 
 // The kernel remembers a handshake from the future for longer than the gateway runs.

@@ -6,7 +6,9 @@
 #include <functional>
 #include <memory>
 
+#include "gateway/audit_chain.h"
 #include "gateway/sqlite_registry.h"
+#include "unit/gateway/etcd_for_tests.h"
 #include "unit/gateway/memory_registry.h"
 #include "unit/os/temporary_directory.h"
 
@@ -55,6 +57,13 @@ void for_each_store(const std::function<void(Registry&)>& contract) {
         const TemporaryDirectory folder;
         auto registry = must(SqliteRegistry::open(folder.path("gateway.db"), prefix, 1s));
         contract(*registry);
+    }
+    // A cluster is there when a test of tests/net has started one.
+    if (auto settings = empty_registry_in_etcd()) {
+        SUBCASE("in etcd") {
+            auto registry = must(EtcdRegistry::open(*settings, prefix, 10s));
+            contract(*registry);
+        }
     }
 }
 
@@ -245,17 +254,35 @@ TEST_CASE("registry: every change of policy makes a newer org document") {
 TEST_CASE(
     "registry: after a restored backup all attestations are renewed past those that were lost") {
     for_each_store([](Registry& registry) {
-        make_open_invite(registry, "two", 2);
-        for (std::uint8_t number : {1, 2})
-            must(registry.enrol(enrolment_of(number, "two"), stranger, noon));
+        make_open_invite(registry, "three", 3);
+        for (std::uint8_t number : {1, 2, 3})
+            must(registry.enrol(enrolment_of(number, "three"), stranger, noon));
         must(registry.renew_gateway(key_of(9), noon + one_day));
         must(registry.revoke_node(key_of(2), admin, noon));
-        must(registry.change_policy({.renew = Renewal::All}, admin, noon));
+        // What was lost may have counted faster than the clock.
+        const auto seconds_of = [](WallTime time) {
+            return static_cast<std::uint64_t>(time.time_since_epoch().count());
+        };
+        const auto before = must(registry.history());
+        CHECK(before.began == 0);
+        CHECK(before.newest == must(registry.nodes_since(0)).back().revision);
+        const auto policy = must(registry.change_policy({.renew = Renewal::All}, admin, noon));
+        // Whoever was told a revision by the lost file is told everything again.
+        const auto after = must(registry.history());
+        CHECK(after.began > before.newest);
+        CHECK(after.began >= seconds_of(noon + renewal_margin));
+        CHECK(after.newest == after.began);
+        CHECK(policy.serial >= seconds_of(noon + renewal_margin));
         CHECK(must(registry.find_node(key_of(1)))->attested_until == WallTime{});
         CHECK(must(registry.find_gateway(key_of(9)))->not_after == WallTime{});
         CHECK(must(registry.revoked(noon)) == std::vector{key_of(2)});
+        // A node may hold an attestation that the lost file knew, and be thrown out before it has another.
+        must(registry.revoke_node(key_of(3), admin, noon + 1h));
+        CHECK(must(registry.revoked(noon + std::chrono::days{29})) ==
+              std::vector{key_of(2), key_of(3)});
+        CHECK(must(registry.revoked(noon + std::chrono::days{31})).empty());
         CHECK(must(registry.renew(key_of(1), noon + one_day)).serial >
-              static_cast<std::uint64_t>(noon.time_since_epoch().count()));
+              seconds_of(noon + renewal_margin));
     });
 }
 
@@ -342,6 +369,34 @@ TEST_CASE("registry: every decision is in the audit log") {
         CHECK(entries[3].event == "invite-revoked");
         CHECK(entries[4].node == key_of(2));
         CHECK(must(registry.audit(2)).front().number == 4);
+    });
+}
+
+// `audit verify` would cry wolf for what a stranger has sent, or for entries that came meanwhile.
+TEST_CASE("registry: the audit log is a chain that fits, whatever is in it") {
+    for_each_store([](Registry& registry) {
+        CHECK(!must(verify_audit(registry)).flaw);
+        CHECK(must(registry.audit_head()) == AuditHead{});
+        make_open_invite(registry, "one");
+        must(registry.enrol(enrolment_of(1, "one"), stranger, noon));
+        const auto before = must(registry.audit_head());
+        CHECK(before.number == 2);
+        for (const auto& detail : {std::string(2000, 'x'), std::string("\xff\0\x80\"\\", 5),
+                                   std::string("\u00e4\n"), std::string()})
+            REQUIRE(registry.record(
+                {.time = noon, .event = "refused", .actor = stranger, .detail = detail}));
+        const auto verdict = must(verify_audit(registry, before));
+        if (verdict.flaw) FAIL(verdict.flaw->number << " " << verdict.flaw->what);
+        CHECK(verdict.head.number == 6);
+        CHECK(verdict.head == must(registry.audit_head()));
+        const auto links = must(registry.audit_after(4, 1));
+        REQUIRE(links.size() == 1);
+        CHECK(links[0].entry.number == 5);
+        CHECK(links[0].hash.has_value());
+        auto other = before;
+        other.hash[31] ^= 1;
+        CHECK(must(verify_audit(registry, other)).flaw->number == 2);
+        CHECK(must(verify_audit(registry, AuditHead{.number = 9})).flaw->number == 7);
     });
 }
 
@@ -537,6 +592,52 @@ TEST_CASE("registry: an address that somebody waits with is taken") {
         colliding.overlay_address = overlay_address(prefix, key_of(1));
         CHECK(refusal_of(must(registry.enrol(colliding, stranger, noon))) ==
               RefusalCode::AddressTaken);
+    });
+}
+
+// --- several at once ---
+
+// One stranger's bad invite would undo the enrolments of those who came in the same moment.
+TEST_CASE("registry: of several calls at once each stands or falls alone") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "two", 2);
+        make_guarded_invite(registry, "guarded");
+        std::vector<Result<Decision>> decisions;
+        REQUIRE(registry.batch([&] {
+            for (const char* invite : {"two", "never existed", "two", "two", "guarded"})
+                decisions.push_back(registry.enrol(
+                    enrolment_of(static_cast<std::uint8_t>(decisions.size() + 1), invite), stranger,
+                    noon));
+            CHECK(registry.renew(key_of(9), noon).error().code == ErrorCode::NotFound);
+        }));
+        CHECK(member_of(must(decisions[0])).is_new);
+        CHECK(refusal_of(must(decisions[1])) == RefusalCode::InviteInvalid);
+        CHECK(member_of(must(decisions[2])).is_new);
+        CHECK(refusal_of(must(decisions[3])) == RefusalCode::InviteInvalid);
+        CHECK(waiting_of(must(decisions[4])).is_new);
+        CHECK(must(registry.nodes_since(0)).size() == 2);
+        CHECK(must(registry.waiting(noon)).size() == 1);
+        CHECK(must(registry.audit(9)).size() == 5);
+    });
+}
+
+// A node that waits would lose its place by a refusal that came in the same moment as a yes.
+TEST_CASE("registry: of several calls at once a refused one leaves nothing behind") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "open");
+        make_guarded_invite(registry, "guarded");
+        make_guarded_invite(registry, "full", 1000);
+        for (std::uint32_t i = 0; i < waiting_per_invite_limit; ++i)
+            waiting_of(must(registry.enrol(enrolment_of(static_cast<std::uint8_t>(100 + i), "full"),
+                                           stranger, noon)));
+        waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon)));
+        REQUIRE(registry.batch([&] {
+            CHECK(refusal_of(must(registry.enrol(enrolment_of(1, "full"), stranger, noon))) ==
+                  RefusalCode::Busy);
+            member_of(must(registry.enrol(enrolment_of(2, "open"), stranger, noon)));
+        }));
+        CHECK(!waiting_of(must(registry.enrol(enrolment_of(1, "guarded"), stranger, noon))).is_new);
+        CHECK(must(registry.find_node(key_of(2))).has_value());
     });
 }
 

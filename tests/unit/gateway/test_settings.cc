@@ -30,6 +30,7 @@ TEST_CASE("gateway settings: one line is enough, and files lie beside the settin
     CHECK(settings->endpoints == std::vector{*Endpoint::parse("192.0.2.1:51820")});
     CHECK(settings->certificate == "/srv/gw/gateway.pem");
     CHECK(settings->private_key == "/srv/gw/wireguard.key");
+    CHECK(settings->previous_private_key.empty());
     CHECK(settings->database == "/var/lib/fortros/gateway.db");
     CHECK(settings->listen_port == 51820);
     CHECK(settings->mtu == 1420);
@@ -44,8 +45,9 @@ TEST_CASE("gateway settings: every key is read") {
         "[Gateway]\nName=gw.example.org\nListen=192.0.2.1:8443 [2001:db8::1]\nListen=127.0.0.1\n"
         "Certificate=a\nCertificateKey=b\nCA=/c\nDatabase=d\nOrgFile=e\nSignerCertificate=f\n"
         "SignerKey=g\n"
-        "[WireGuard]\nInterface=fortros0\nPrivateKey=h\nListenPort=1\nMTU=1380\nKeepalive=0\n"
+        "[WireGuard]\nPrivateKey=h\nListenPort=1\nMTU=1380\nKeepalive=0\n"
         "Endpoints=192.0.2.1:5 [2001:db8::1]:6\nManage=no\nGuard=none\n"
+        "[PreviousWireGuard]\nPrivateKey=i\nListenPort=2\n"
         "[Invites]\nDefaultLifetime=12h\n",
         "/x/gateway.conf");
     if (!settings) FAIL(settings.error().text());
@@ -62,12 +64,49 @@ TEST_CASE("gateway settings: every key is read") {
     CHECK(settings->signer_key == "/x/g");
     CHECK(settings->private_key == "/x/h");
     CHECK(settings->listen_port == 1);
+    CHECK(settings->previous_private_key == "/x/i");
+    CHECK(settings->previous_listen_port == 2);
     CHECK(settings->mtu == 1380);
     CHECK(settings->keepalive_seconds == 0);
     CHECK(settings->endpoints.size() == 2);
     CHECK(!settings->manage);
     CHECK(settings->guard == GuardMode::None);
     CHECK(settings->invite_lifetime == 12h);
+}
+
+// An org's registry would be where nobody looks for it, or travel in the clear.
+TEST_CASE("gateway settings: the registry may be in etcd, and then it is nowhere else") {
+    const auto settings = parse_gateway_settings(
+        smallest +
+            "[Etcd]\nEndpoints=https://192.0.2.1 https://[2001:db8::1]:2381\n"
+            "CA=etcd.pem\nCertificate=a\nCertificateKey=/b\nPrefix=/org/a\n",
+        "/x/gateway.conf");
+    if (!settings) FAIL(settings.error().text());
+    const EtcdSettings& etcd = settings->etcd;
+    REQUIRE(etcd.endpoints.size() == 2);
+    CHECK(etcd.endpoints[0].text() == "https://192.0.2.1:2379");
+    CHECK(etcd.endpoints[1].text() == "https://[2001:db8::1]:2381");
+    CHECK(etcd.ca == "/x/etcd.pem");
+    CHECK(etcd.certificate == "/x/a");
+    CHECK(etcd.certificate_key == "/b");
+    CHECK(etcd.prefix == "/org/a");
+    CHECK(settings->database.empty());
+    const auto local =
+        parse_gateway_settings(smallest + "[Etcd]\nEndpoints=http://127.0.0.1\n", "x");
+    REQUIRE(local);
+    CHECK(local->etcd.endpoints[0].text() == "http://127.0.0.1:2379");
+    CHECK(local->etcd.prefix == "/fortros");
+
+    const auto refused = [](const std::string& text) { return error_of(smallest + text); };
+    CHECK(refused("[Etcd]\nEndpoints=http://127.0.0.1\n[Gateway]\nDatabase=x\n")
+              .contains("in one of them"));
+    CHECK(refused("[Etcd]\nEndpoints=http://192.0.2.1\n").contains("needs https://"));
+    CHECK(refused("[Etcd]\nEndpoints=https://192.0.2.1\n").contains("CA= is required"));
+    CHECK(refused("[Etcd]\nEndpoints=https://etcd.example.org\n").contains("Endpoints="));
+    CHECK(refused("[Etcd]\nEndpoints=192.0.2.1:2379\n").contains("Endpoints="));
+    CHECK(refused("[Etcd]\nCA=x\n").contains("needs Endpoints="));
+    CHECK(refused("[Etcd]\nEndpoints=http://[::1]\nCertificate=x\n").contains("belong together"));
+    CHECK(refused("[Etcd]\nEndpoints=http://[::1]\nPrefix=org\n").contains("Prefix="));
 }
 
 // An admin would search a file for a mistake that the program has seen.
@@ -79,13 +118,30 @@ TEST_CASE("gateway settings: errors name file, line and key") {
     CHECK(error_of("[Gateway]\nListen=gateway:443\n").contains(":2: [Gateway] Listen="));
     CHECK(error_of("[WireGuard]\nEndpoints=127.0.0.1\n").contains("nodes can reach"));
     CHECK(error_of("[WireGuard]\nEndpoints=0.0.0.0\n").contains("nodes can reach"));
-    CHECK(error_of("[WireGuard]\nInterface=wg0\n").contains("always fortros0"));
     CHECK(error_of("[WireGuard]\nMTU=100\n").contains("MTU="));
     CHECK(error_of("[WireGuard]\nManage=maybe\n").contains("Manage="));
     CHECK(error_of("[Invites]\nDefaultLifetime=1s\n").contains("DefaultLifetime="));
     CHECK(error_of("[WireGuard]\nEndpoints=192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 "
                    "192.0.2.6 192.0.2.7 192.0.2.8 192.0.2.9\n")
               .contains("more than 8"));
+}
+
+// Nodes would be sent to the wrong key, or two keys would fight for one port.
+TEST_CASE("gateway settings: a key that is rotated has a port of its own and is told to nobody") {
+    const std::string rotating = "[WireGuard]\nListenPort=2\nEndpoints=192.0.2.1:2\n";
+    const std::string previous = "[PreviousWireGuard]\nPrivateKey=old.key\nListenPort=1\n";
+    CHECK(parse_gateway_settings(rotating + previous, "/etc/fortros/gateway.conf"));
+    CHECK(parse_gateway_settings(rotating + "[PreviousWireGuard]\n", "/etc/fortros/gateway.conf"));
+    CHECK(error_of(rotating + "[PreviousWireGuard]\nPrivateKey=old.key\n")
+              .contains("[PreviousWireGuard] ListenPort= is required"));
+    CHECK(error_of(rotating + "[PreviousWireGuard]\nListenPort=1\n")
+              .contains("[PreviousWireGuard] PrivateKey= is required"));
+    CHECK(error_of(rotating + "[PreviousWireGuard]\nPrivateKey=wireguard.key\nListenPort=1\n")
+              .contains("PrivateKey= is that of [WireGuard]"));
+    CHECK(error_of(rotating + "[PreviousWireGuard]\nPrivateKey=old.key\nListenPort=2\n")
+              .contains("ListenPort=2 is that of [WireGuard]"));
+    CHECK(error_of("[WireGuard]\nListenPort=2\nEndpoints=192.0.2.1:2 192.0.2.1:1\n" + previous)
+              .contains("at 192.0.2.1:1 is the key of [PreviousWireGuard]"));
 }
 
 // A gateway would serve under a name that no node asks for, or lead its tunnel into itself.

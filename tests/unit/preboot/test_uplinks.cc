@@ -97,6 +97,46 @@ TEST_CASE(
     CHECK(world.handed_off->handshake_answered);
 }
 
+// With every gateway's HTTPS dead nothing else would ever show the link that works, and a whole site
+// would stay out of an overlay that is there.
+TEST_CASE("fast start: where nobody answers by one link the next has its turn") {
+    DeadUplink world;
+    for (auto& link : world.links) link.is = LinkPhase{.up = true};
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    world.hosts[gateway] = Host::Silent;
+    const Instant begin = world.now.instant;
+    SUBCASE("the first is dead") {
+        world.links[0].is = LinkPhase{.up = true, .v4 = Route::Blackhole};
+        REQUIRE(world.boot() == ExitStatus::Joined);
+        CHECK(world.preferred_links == std::vector<unsigned>{3});
+    }
+    SUBCASE("both are dead, and the first comes to life") {
+        world.links[0].is = LinkPhase{.up = true, .v4 = Route::Blackhole};
+        world.links[0].is.then(begin + 30s, LinkPhase{.up = true});
+        world.links[1].is = LinkPhase{.up = true, .v4 = Route::Blackhole};
+        REQUIRE(world.boot() == ExitStatus::Joined);
+        CHECK(world.preferred_links.back() == 2);
+    }
+    SUBCASE("both work") {
+        REQUIRE(world.boot() == ExitStatus::Joined);
+        CHECK(world.preferred_links.empty());
+    }
+    CHECK(world.handed_off->remembered);
+    CHECK(world.handed_off->handshake_answered);
+}
+
+TEST_CASE("fast start: with Mode=adopt the tunnel goes as the routes lead") {
+    DeadUplink world;
+    for (auto& link : world.links) link.is = LinkPhase{.up = true};
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    world.hosts[gateway] = Host::Silent;
+    world.links[0].is = LinkPhase{.up = true, .v4 = Route::Blackhole};
+    world.settings.link_mode = LinkMode::Adopt;
+    CHECK(world.boot() == ExitStatus::NoGateway);
+    CHECK(world.applied_from_memory);
+    CHECK(world.preferred_links.empty());
+}
+
 // By the routes, which this boot may not change, nobody would hear that the clock was ahead.
 TEST_CASE("who is asked again because of the clock is asked by the link that has led there") {
     DeadUplink world;

@@ -1,4 +1,4 @@
-#include "gateway/registry_watch.h"
+#include "gateway/sqlite_watch.h"
 
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -10,8 +10,8 @@ namespace fortros::gateway {
 
 static constexpr std::size_t events_size = std::size_t{4} * 1024;
 
-Result<RegistryWatch> RegistryWatch::create(SqliteRegistry& registry,
-                                            const std::string& database_path) {
+Result<std::unique_ptr<RegistryWatch>> SqliteWatch::create(SqliteRegistry& registry,
+                                                           const std::string& database_path) {
     Fd inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (!inotify.valid()) return fail_errno(errno, "cannot watch the database");
     // The folder and not the write-ahead log: SQLite may make that file anew.
@@ -19,10 +19,10 @@ Result<RegistryWatch> RegistryWatch::create(SqliteRegistry& registry,
     if (::inotify_add_watch(inotify.get(), folder.c_str(), IN_MODIFY | IN_CREATE) < 0)
         return fail_errno(errno, "cannot watch '" + folder.string() + "'");
     const auto version = TRY(registry.data_version());
-    return RegistryWatch(registry, std::move(inotify), version);
+    return std::unique_ptr<RegistryWatch>(new SqliteWatch(registry, std::move(inotify), version));
 }
 
-Result<bool> RegistryWatch::changed() {
+Result<bool> SqliteWatch::changed() {
     alignas(inotify_event) char events[events_size];
     while (::read(m_inotify.get(), events, sizeof(events)) > 0) {
         // That something happened is all we want to know.

@@ -1,0 +1,85 @@
+// Who of those that have connected is let in to the TLS handshake, which is what costs: fairly by
+// source, so that one address, or one office behind a NAT, neither starves the others nor is starved.
+// It touches no socket.
+//
+//   enter ─▶ silent ─▶ knock ─▶ waiting ─▶ next ─▶ inside ─▶ leave
+//
+// A connection that has sent nothing costs a place and nothing else; of these the oldest of whoever
+// has most must go when there is no room left.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include "base/time.h"
+#include "core/address.h"
+
+namespace fortros::gateway {
+
+// Whom an address stands for: itself, or in IPv6 the /64 that one customer has.
+IpAddress source_of(const IpAddress& address);
+
+struct DoorLimits {
+    std::size_t places = 16384;             // for connections, in all
+    std::size_t places_of_a_source = 4096;  // an office behind a NAT is one source
+    // So long anybody may wait for his turn: shorter than nodes wait (5 s), who would be served
+    // when they have gone.
+    Duration patience = 4s;
+};
+
+class Door {
+public:
+    using Id = std::uint64_t;
+    explicit Door(const DoorLimits& limits) : m_limits(limits) {}
+
+    // Gives it a place. Who must be closed for it has left: the newcomer itself when its source has
+    // too many places already, or nobody is silent.
+    std::optional<Id> enter(Id id, const IpAddress& from);
+
+    // It has sent something. False: more wait than can be served in time, it should go.
+    bool knock(Id id, Instant now);
+
+    // Whose turn it is: the sources take turns, each with its oldest first.
+    std::optional<Id> next(Instant now);
+
+    // Wherever it is.
+    void leave(Id id);
+
+    std::size_t size() const { return m_places.size(); }
+    std::size_t waiting() const { return m_waiting; }
+    // How long who knocks now will wait, as things go.
+    Duration expected_wait() const { return m_pace * static_cast<std::int64_t>(m_waiting); }
+
+private:
+    enum class State { Silent, Waiting, Inside };
+    struct Source {
+        std::size_t places = 0;
+        std::list<Id> silent{};                 // the oldest first
+        std::list<Id> waiting{};                // the oldest first
+        std::list<IpAddress>::iterator turn{};  // while somebody waits
+    };
+    using Sources = std::map<IpAddress, Source>;
+    struct Place {
+        Sources::iterator source;
+        State state = State::Silent;
+        std::list<Id>::iterator at{};  // in its source's list, unless inside
+    };
+    void take_out(Place& place);
+    void set_silent(Sources::iterator source, std::size_t before);
+
+    DoorLimits m_limits;
+    std::unordered_map<Id, Place> m_places{};
+    Sources m_sources{};
+    std::set<std::pair<std::size_t, IpAddress>> m_by_silent{};  // how many silent ones, whose
+    std::list<IpAddress> m_turns{};                             // sources in which somebody waits
+    std::size_t m_waiting = 0;
+    Duration m_pace{};                     // between two turns while somebody waits, smoothed
+    std::optional<Instant> m_last_turn{};  // absent: nobody was left waiting
+};
+
+}  // namespace fortros::gateway

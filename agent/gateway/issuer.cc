@@ -1,0 +1,95 @@
+#include "gateway/issuer.h"
+
+#include <algorithm>
+
+namespace fortros::gateway {
+
+// A renewal that gains less than this is not worth a write: the signer's own end is near.
+static constexpr std::chrono::days smallest_renewal{1};
+
+Issuer::Issuer(const GatewaySelf& self, Parts parts)
+    : m_self(self),
+      m_parts(parts),
+      m_publisher(self.prefix, self.domain, parts.registry, parts.signer) {}
+
+Result<WallTime> Issuer::next_not_after(WallTime now) const {
+    const Signer& signer = m_parts.signer.facts();
+    if (now < signer.not_before || now >= signer.not_after)
+        return fail(ErrorCode::Untrusted, "the signer's certificate is valid from " +
+                                              to_rfc3339(signer.not_before) + " to " +
+                                              to_rfc3339(signer.not_after) + " only");
+    return std::min(now + attestation_life, signer.not_after);
+}
+
+bool Issuer::worth_renewing(WallTime not_after, WallTime now) const {
+    if (not_after <= now) return true;
+    const auto possible = std::min(now + attestation_life, m_parts.signer.facts().not_after);
+    return not_after - now < attestation_life / 2 && possible - not_after >= smallest_renewal;
+}
+
+// The registry keeps serial and not-after, so a join of a member writes nothing for half of an
+// attestation's life, and the node, which stores the serial, neither.
+Result<NodeRecord> Issuer::renew_if_due(const NodeRecord& node, WallTime now) {
+    if (!is_due(node, now)) return node;
+    auto renewed = m_parts.registry.renew(node.key, TRY(next_not_after(now)));
+    if (renewed || node.attested_until <= now) return renewed;
+    m_parts.log.write({Level::Warning, "renewal-failed",
+                       "the attestation of " + node.overlay_address.text() +
+                           " could not be renewed: " + renewed.error().text()});
+    return node;
+}
+
+Result<Bytes> Issuer::attest(const PublicKey& key, Role role, const Attested& attested) const {
+    return sign_attestation(m_parts.signer, {.prefix = m_self.prefix,
+                                             .node = key,
+                                             .role = role,
+                                             .serial = attested.serial,
+                                             .not_after = attested.not_after});
+}
+
+Result<Bytes> Issuer::attest(const NodeRecord& node) const {
+    return attest(node.key, node.role, {node.serial, node.attested_until});
+}
+
+Status Issuer::attest_self(WallTime now) {
+    if (!m_own) m_own = TRY(m_parts.registry.find_gateway(m_self.public_key));
+    const bool is_usable = m_own && now < m_own->not_after;
+    const bool is_due = !is_usable || worth_renewing(m_own->not_after, now);
+    if (!is_due && !m_own_attestation.empty()) return {};
+    if (is_due) {
+        auto renewed = m_parts.registry.renew_gateway(m_self.public_key, TRY(next_not_after(now)));
+        if (!renewed && !is_usable) return std::unexpected(std::move(renewed).error());
+        if (renewed) m_own = *renewed;
+    }
+    m_own_attestation = TRY(attest(m_self.public_key, Role::Gateway, *m_own));
+    return {};
+}
+
+Result<MeshPeer> Issuer::own_peer(WallTime now) {
+    TRY(attest_self(now));
+    return MeshPeer{
+        .key = m_self.public_key,
+        .role = Role::Gateway,
+        .overlay_address = overlay_address(m_self.prefix, m_self.public_key),
+        .endpoints = m_self.endpoints,
+        .keepalive_seconds = m_self.keepalive_seconds,
+        .attestation = m_own_attestation,
+    };
+}
+
+// The clock as the serial: it grows across several gateways, which need not ask one another.
+Result<Bytes> Issuer::bootstrap_set_for(const NodeRecord& node, const std::vector<MeshPeer>& peers,
+                                        const OrgDocument& org, WallTime now) const {
+    return sign_bootstrap_set(
+        m_parts.signer,
+        {.prefix = m_self.prefix,
+         .node = node.key,
+         .role = node.role,
+         .serial = static_cast<std::uint64_t>(now.time_since_epoch().count()),
+         .not_after = std::min(now + bootstrap_set_life, m_parts.signer.facts().not_after),
+         .policy_serial = org.serial,
+         .revocation_number = org.revocation_number,
+         .peers = bootstrap_peers_of(peers)});
+}
+
+}  // namespace fortros::gateway

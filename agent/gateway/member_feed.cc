@@ -1,0 +1,208 @@
+#include "gateway/member_feed.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/text.h"
+#include "core/json.h"
+#include "os/clock.h"
+
+namespace fortros::gateway {
+
+// Of about 450 bytes each: a page stays below what a node takes of an answer.
+static constexpr std::size_t members_per_page = 400;
+static constexpr std::size_t pages_limit = 64;
+static constexpr std::size_t waiting_nodes_limit = 16384;
+static constexpr int answers_per_turn = 32;
+static constexpr std::size_t worth_compressing = std::size_t{4} * 1024;
+
+static Answer too_busy() {
+    auto refusal = make_refusal(RefusalCode::Busy, "the gateway cannot serve this now");
+    refusal.headers.emplace_back("Retry-After", "10");
+    return refusal;
+}
+
+// --- asking ---
+
+Result<std::optional<Answer>> MemberFeed::refusal_for(const PublicKey& key) {
+    const auto node = TRY(m_parts.registry.find_node(key));
+    if (!node) return make_refusal(RefusalCode::UnknownNode, "this key is not enrolled");
+    if (node->revoked) return make_refusal(RefusalCode::Revoked, "this node has been revoked");
+    if (node->retired) return make_refusal(RefusalCode::Retired, "this node has been retired");
+    return std::nullopt;
+}
+
+void MemberFeed::handle(const Request& request, Reply reply, WallTime now) {
+    if (request.method != "GET") {
+        auto answer = make_refusal(RefusalCode::BadRequest, "this address takes GET only");
+        answer.status = 405;
+        answer.headers.emplace_back("Allow", "GET");
+        return reply(std::move(answer));
+    }
+    auto proved = m_parts.gate.check(request);
+    if (!proved) return reply(m_parts.gate.refuse(request, now));
+    const auto say = [&](Answer answer) {
+        ProofGate::seal(answer, *proved);
+        reply(std::move(answer));
+    };
+    const auto query = FeedQuery::parse(request.target);
+    if (!query) return say(make_refusal(RefusalCode::BadRequest, query.error().text()));
+    auto refusal = refusal_for(proved->node);
+    if (!refusal) return say(too_busy());  // not known to be a member
+    if (*refusal) return say(std::move(**refusal));
+
+    const auto* accepted = request.header("accept-encoding");
+    const bool takes_gzip = accepted != nullptr && accepted->find("gzip") != std::string::npos;
+    const auto newest = position(now);
+    const bool is_up_to_date = newest && query->since == *newest;
+    if (!is_up_to_date || query->wait == Duration{})
+        return say(answer(query->since, takes_gzip, now));
+
+    // A node that asks once more has given up the first one.
+    if (const auto before = m_by_node.find(proved->node); before != m_by_node.end())
+        tell(before->second, {204, {}, {}});
+    if (m_waiting.size() >= waiting_nodes_limit) return say(too_busy());
+    m_waiting.push_back({std::move(*proved), std::move(reply), query->since, takes_gzip});
+    const auto here = std::prev(m_waiting.end());
+    m_by_node.emplace(here->proved.node, here);
+    here->deadline = m_parts.loop.after(query->wait, [this, here] {
+        tell(here, answer_for(here->proved.node, here->since, here->takes_gzip, wall_now()));
+    });
+}
+
+// --- answering ---
+
+Result<FeedPosition> MemberFeed::position(WallTime now) {
+    const auto* document = TRY(m_parts.issuer.document(now));
+    m_history = TRY(m_parts.registry.history());
+    const FeedPosition newest{m_history.newest, document->document.serial};
+    if (newest != m_newest) m_pages.clear();
+    m_newest = newest;
+    return newest;
+}
+
+// To a node that has waited: it may be this very one that was revoked.
+Answer MemberFeed::answer_for(const PublicKey& node, const FeedPosition& since, bool takes_gzip,
+                              WallTime now) {
+    auto refusal = refusal_for(node);
+    if (!refusal) return too_busy();
+    return *refusal ? std::move(**refusal) : answer(since, takes_gzip, now);
+}
+
+Answer MemberFeed::answer(const FeedPosition& since, bool takes_gzip, WallTime now) {
+    const auto newest = position(now);
+    // Nothing to say, in as few bytes as there are.
+    if (newest && since == *newest) return {204, {}, {}};
+    const auto found =
+        newest ? page(since, now) : Result<const Page*>(std::unexpected(newest.error()));
+    if (!found) return too_busy();
+    if (!takes_gzip || (*found)->compressed.empty()) return make_answer(200, (*found)->body);
+    auto answer = make_answer(200, (*found)->compressed);
+    answer.headers.emplace_back("Content-Encoding", "gzip");
+    return answer;
+}
+
+Result<const MemberFeed::Page*> MemberFeed::page(const FeedPosition& since, WallTime now) {
+    const auto found = m_pages.find(since);
+    if (found != m_pages.end()) return &found->second;
+    auto made = TRY(make_page(since, now));
+    if (m_pages.size() >= pages_limit) m_pages.clear();
+    return &m_pages.emplace(since, std::move(made)).first->second;
+}
+
+// RFC 1952. Empty if it does not pay, or fails.
+static std::string gzip(const std::string& text) {
+    static constexpr int window_bits = 15 + 16;  // with the header of gzip
+    if (text.size() < worth_compressing) return {};
+    z_stream stream{};
+    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return {};
+    std::string out(deflateBound(&stream, text.size()), '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));  // only read
+    stream.avail_in = static_cast<uInt>(text.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    const bool is_whole = deflate(&stream, Z_FINISH) == Z_STREAM_END;
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    if (!is_whole || out.size() >= text.size()) return {};
+    return out;
+}
+
+Result<MemberFeed::Page> MemberFeed::make_page(const FeedPosition& since, WallTime now) {
+    // Of a registry that came from a backup a node may know more: it begins anew.
+    const bool starts_anew = since.revision > m_newest.revision ||
+                             (since.revision != 0 && since.revision < m_history.began);
+    const std::uint64_t from = starts_anew ? 0 : since.revision;
+    const auto nodes = TRY(m_parts.registry.nodes_since(from, members_per_page));
+    Json page{Json::Object{}};
+    const bool has_more =
+        nodes.size() == members_per_page && nodes.back().revision < m_newest.revision;
+    page.set("revision",
+             static_cast<std::int64_t>(has_more ? nodes.back().revision : m_newest.revision));
+    if (starts_anew) page.set("reset", true);
+    if (has_more) page.set("more", true);
+    if (since.document != m_newest.document || since.revision == 0) {
+        const auto* document = TRY(m_parts.issuer.document(now));
+        page.set("document_serial", static_cast<std::int64_t>(document->document.serial));
+        page.set("document", to_base64(document->bytes));
+        page.set("signers",
+                 Json(Json::Array{Json(to_base64(m_parts.issuer.signer_certificate()))}));
+        const MeshPeer own = TRY(m_parts.issuer.own_peer(now));
+        page.set("gateways", Json(Json::Array{to_json(own)}));
+    }
+    Json members{Json::Array{}}, removed{Json::Array{}};
+    for (const auto& node : nodes) {
+        if (!node.is_member()) {
+            removed.push(node.key.base64());
+            continue;
+        }
+        Bytes attestation = TRY(m_parts.issuer.attest(node));
+        Json member = to_json(MeshPeer{.key = node.key,
+                                       .role = node.role,
+                                       .overlay_address = node.overlay_address,
+                                       .attestation = std::move(attestation)});
+        if (!node.hostname.empty()) member.set("hostname", node.hostname);
+        members.push(std::move(member));
+    }
+    page.set("members", std::move(members));
+    page.set("removed", std::move(removed));
+    Page made{.body = page.dump()};
+    made.compressed = gzip(made.body);
+    return made;
+}
+
+// --- telling ---
+
+void MemberFeed::tell(std::list<Waiting>::iterator waiting, Answer answer) {
+    const Waiting due = std::move(*waiting);
+    m_by_node.erase(due.proved.node);
+    m_waiting.erase(waiting);
+    ProofGate::seal(answer, due.proved);
+    due.reply(std::move(answer));
+}
+
+void MemberFeed::look(WallTime now) {
+    if (m_waiting.empty()) return;
+    const auto newest = position(now);
+    if (!newest || *newest == m_told) return;
+    m_told = *newest;
+    answer_some();
+}
+
+// Ten thousand who wait are not answered in one go: others have something to say, too.
+void MemberFeed::answer_some() {
+    const auto now = wall_now();
+    int left = answers_per_turn;
+    for (auto next = m_waiting.begin(); next != m_waiting.end() && left > 0;) {
+        const auto waiting = next++;
+        if (waiting->since == m_newest) continue;
+        --left;
+        tell(waiting, answer_for(waiting->proved.node, waiting->since, waiting->takes_gzip, now));
+    }
+    if (left == 0) m_turn = m_parts.loop.after({}, [this] { answer_some(); });
+}
+
+}  // namespace fortros::gateway

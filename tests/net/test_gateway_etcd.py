@@ -1,0 +1,248 @@
+"""The registry in etcd: what any registry promises, asked of real clusters, and what only a network can do
+to it: lost answers, lost majorities, strangers who pose as a member."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from lib.etcd import Cluster
+from lib.gateway import END_LIMIT_S, OUT, PROGRAM, Site
+from lib.org import openssl
+
+TIME_LIMIT_S = 300
+CONTRACT = OUT / "tests/net/registry-contract"
+# The gateway answers from memory for 15 s after it has lost the cluster.
+TRUST_LIMIT_S = 60
+ASK_AGAIN_S = 0.2
+PROXY_PORT = 2999
+
+
+def folder():
+    return tempfile.mkdtemp(prefix="etcd.")
+
+
+def expect(actual, expected, what):
+    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
+
+
+def ask_until(node, line, status):
+    """Asks until the answer has this status; the answers before it."""
+    before = []
+    deadline = time.monotonic() + TRUST_LIMIT_S
+    while (answer := node.tell(line)).get("status") != status:
+        before.append(answer)
+        assert time.monotonic() < deadline, f"{line}: never {status}, but {answer}"
+        time.sleep(ASK_AGAIN_S)
+    return before
+
+
+# --- the contract ---
+
+def run_contract(cluster):
+    environment = os.environ | {"FORTROS_ETCD": " ".join(cluster.endpoints)}
+    done = subprocess.run([CONTRACT], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=TIME_LIMIT_S, check=False)
+    print(done.stdout)
+    expect(done.returncode, 0, "the contract's exit status")
+
+
+def test_a_registry_in_etcd_keeps_the_promises_of_one_in_a_file():
+    """A gateway's promises would depend on where its registry is."""
+    with Cluster(folder()) as cluster:
+        run_contract(cluster)
+
+
+def test_and_so_does_one_in_three_members():
+    """What holds with one member may not hold where three have to agree."""
+    with Cluster(folder(), members=3) as cluster:
+        run_contract(cluster)
+
+
+# --- commands ---
+
+def test_every_command_works_with_etcd():
+    """An admin could see or revoke nothing where several gateways serve."""
+    with Cluster(folder()) as cluster:
+        site = Site(folder(), etcd=cluster.settings)
+        with site.start() as server, site.client() as node:
+            first = node.tell(f"enroll 1 {site.invite()}")
+            expect(first["status"], 200, "an enrolment")
+            expect(node.tell(f"enroll 2 {site.invite(approval='yes')}")["status"], 202, "one that has to wait")
+            address = site.json("node", "waiting")[0]["overlay_address"]
+            site.admin("node", "approve", address)
+            expect(node.tell("join 2")["status"], 200, "the join of the approved")
+            expect([invite["used"] for invite in site.json("invite", "list")], [1, 1], "the uses")
+            expect(len(site.json("node", "list")), 2, "the nodes")
+            site.admin("node", "revoke", first["public_key"])
+            assert first["overlay_address"] in server.wait_for("event=node-removed")
+            expect(node.tell("join 1")["status"], 403, "the join of the revoked")
+            site.admin("policy", "set", "--sources", "cached")
+            expect(site.json("policy", "show")["sources"], ["cached"], "the policy")
+            site.admin("invite", "revoke", site.json("invite", "list")[0]["id"])
+            expect(site.json("audit", "show", "--limit", "1")[0]["event"], "invite-revoked", "the newest entry")
+            site.admin("audit", "verify", "--head", site.admin("audit", "verify").strip())
+            expect(server.process.poll(), None, "whether the gateway ended")
+
+
+# --- an answer that is lost ---
+
+class Proxy:
+    """Stands before a member and can lose the next answer to a transaction, which was done."""
+
+    def __init__(self, port):
+        self._target = port
+        self._lose = threading.Event()
+        self.lost = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", PROXY_PORT))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    settings = f"Endpoints=http://127.0.0.1:{PROXY_PORT}"
+
+    def lose_next_answer(self):
+        self.lost.clear()
+        self._lose.set()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                member = socket.create_connection(("127.0.0.1", self._target))
+                for one, other, answers in ((client, member, False), (member, client, True)):
+                    threading.Thread(target=self._pass_on, args=(one, other, answers), daemon=True).start()
+
+    def _pass_on(self, one, other, answers):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                if answers and self._lose.is_set() and b'"succeeded":true' in data:
+                    self._lose.clear()
+                    self.lost.set()
+                    break
+                other.sendall(data)
+        for end in (one, other):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+
+
+def test_what_was_done_and_its_answer_lost_is_done_once():
+    """A node would spend two uses, or a command say no to what it has done."""
+    with Cluster(folder()) as cluster, Proxy(2379) as proxy:
+        site = Site(folder(), etcd=proxy.settings)
+        expect(site.json("invite", "list"), [], "the invites of a registry that is made by asking")
+        proxy.lose_next_answer()
+        invite = site.invite("--uses", "3")
+        assert proxy.lost.is_set(), "no answer was lost"
+        with site.start() as server, site.client() as node:
+            proxy.lose_next_answer()
+            answer = node.tell(f"enroll 1 {invite}")
+            assert proxy.lost.is_set(), "no answer was lost"
+            expect(answer["status"], 200, "the enrolment")
+            server.wait_for("event=enrolled")  # and not joined: it knows what it has done
+        expect([entry["used"] for entry in site.json("invite", "list")], [1], "the uses")
+        expect(len(site.json("node", "list")), 1, "the nodes")
+        proxy.lose_next_answer()
+        site.admin("node", "revoke", answer["public_key"])
+        assert proxy.lost.is_set(), "no answer was lost"
+        expect(site.json("policy", "show")["revocations"], "1", "the revocations")
+
+
+# --- no majority ---
+
+def test_without_a_majority_known_nodes_are_served_for_a_while_and_nothing_is_decided():
+    """An outage of etcd would lock the fleet out at once; or a revoked node would be served for ever."""
+    with Cluster(folder(), members=3) as cluster:
+        site = Site(folder(), etcd=cluster.settings)
+        invite = site.invite("--uses", "9")
+        with site.start() as server, site.client() as node:
+            expect(node.tell(f"enroll 1 {invite}")["status"], 200, "an enrolment")
+            cluster.kill(0, 2)
+            answer = node.tell(f"enroll 2 {invite}")
+            expect((answer["status"], answer["refusal"], answer["proved"]), (503, "busy", True), "without a majority")
+            assert answer["retry_after"] > 0, answer
+            server.wait_for("event=request-failed")
+            expect(node.tell("join 1")["status"], 200, "the join of a node that is known")
+            expect(node.tell("join 2")["status"], 503, "the join of one that may be known by now")
+            before = ask_until(node, "join 1", 503)
+            expect({answer["status"] for answer in before}, {200}, "the joins before what is known was too old")
+
+            status, _, error = site.run("invite", "list")
+            assert status == 5 and "etcd could not serve this in time" in error, (status, error)
+            failed = subprocess.run([PROGRAM, "serve", "--config", site.settings], capture_output=True, text=True,
+                                    timeout=END_LIMIT_S, check=False)
+            assert failed.returncode == 5 and "etcd" in failed.stderr, failed
+
+            cluster.start_together(0, 2)
+            ask_until(node, "join 1", 200)
+            expect(node.tell(f"enroll 2 {invite}")["status"], 200, "the enrolment, with a majority again")
+            expect(server.process.poll(), None, "whether the gateway ended")
+
+
+def test_a_member_that_freezes_makes_no_gateway_deaf():
+    """A revoked node would keep its tunnel for as long as one member hangs."""
+    with Cluster(folder(), members=3) as cluster:
+        site = Site(folder(), etcd=cluster.settings)
+        invite = site.invite("--uses", "9")
+        with site.start() as server, site.client() as node:
+            for number in range(3):  # the gateway listens to one of them
+                key = node.tell(f"enroll {number} {invite}")["public_key"]
+                with cluster.frozen(number):
+                    site.admin("node", "revoke", key)
+                    server.wait_for("event=node-removed")
+                    expect(node.tell(f"join {number}")["status"], 403, "the join of the revoked")
+
+
+# --- TLS ---
+
+class Certificates:
+    """A CA of etcd's own; a member's certificate and a gateway's. The member needs clientAuth as well: etcd's
+    JSON gateway speaks to etcd itself with it."""
+
+    def __init__(self, home):
+        self.ca, self._ca_key = f"{home}/ca.pem", f"{home}/ca.key"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=etcd",
+                "-keyout", self._ca_key, "-out", self.ca)
+        self.member = self._issue(f"{home}/member", "IP:127.0.0.1", "serverAuth,clientAuth")
+        self.elsewhere = self._issue(f"{home}/elsewhere", "IP:127.0.0.9", "serverAuth,clientAuth")
+        self.gateway = self._issue(f"{home}/gateway", "DNS:gateway", "clientAuth")
+
+    def _issue(self, name, alternative, usage):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x",
+                "-CA", self.ca, "-CAkey", self._ca_key, "-addext", f"subjectAltName={alternative}",
+                "-addext", "basicConstraints=critical,CA:FALSE", "-addext", f"extendedKeyUsage={usage}",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem")
+        return f"{name}.pem", f"{name}.key"
+
+    def cluster(self, member):
+        return Cluster(folder(), scheme="https", options=(
+            "--cert-file", member[0], "--key-file", member[1], "--trusted-ca-file", self.ca, "--client-cert-auth"))
+
+    def settings(self, cluster):
+        return f"{cluster.settings}\nCA={self.ca}\nCertificate={self.gateway[0]}\nCertificateKey={self.gateway[1]}"
+
+
+def failure_of(settings):
+    status, _, error = Site(folder(), etcd=settings).run("invite", "list")
+    expect(status, 5, "the exit status")
+    return error
+
+
+def test_members_and_gateway_prove_themselves_to_one_another():
+    """Who gets between would decide who is a member."""
+    certificates, strangers = Certificates(folder()), Certificates(folder())
+    with certificates.cluster(certificates.member) as cluster:
+        site = Site(folder(), etcd=certificates.settings(cluster))
+        with site.start(), site.client() as node:
+            expect(node.tell(f"enroll 1 {site.invite()}")["status"], 200, "an enrolment")
+        assert "certificate verify failed" in failure_of(strangers.settings(cluster))
+        assert "certificate" in failure_of(f"{cluster.settings}\nCA={certificates.ca}")
+    with certificates.cluster(certificates.elsewhere) as cluster:
+        assert "certificate verify failed" in failure_of(certificates.settings(cluster))

@@ -1,0 +1,196 @@
+"""A gateway of 20,000 members on a real kernel: its peers from a cold start, and what one change costs then.
+
+One guest; nobody but the gateway is there, and a client that enrols and joins over TLS. `nlmon` counts every
+netlink message that passes in the guest, so that costs are counted and not timed:
+
+    few    100 members       the same changes, message by message and byte by byte
+    many   20,000 members
+"""
+
+import base64
+import contextlib
+import functools
+import hashlib
+import ipaddress
+import json
+import shutil
+import sqlite3
+import tempfile
+
+from lib.gateway import CLIENT, PROGRAM, Site
+from lib.guest import Guest, SharedGuest
+
+TIME_LIMIT_S = 300
+HOME = "/etc/fortros"
+DATABASE = "/run/state/gateway.db"
+FEW, MANY = 100, 20_000
+CONFIGURED_WITHIN_S = 120  # catches a hang, and what grows with the square
+MEMORY_MIB = 512
+FAR_AWAY = 4102444800  # 2100: no attestation is due for renewal
+NODE_ROLE = 1
+SEEDS = {FEW: "1", MANY: "2"}
+CLIENT_LINE = f"gateway-client 127.0.0.1:443 {HOME}/ca.pem"
+
+SETTINGS = f"""\
+[Gateway]
+Database={DATABASE}
+
+[WireGuard]
+Endpoints=192.0.2.1:51820
+"""
+
+
+@functools.cache
+def site():
+    """Its registry has an invite for everybody."""
+    made = Site(tempfile.mkdtemp(prefix="many."))
+    made.invite("--uses", "1000")
+    return made
+
+
+def member(number):
+    """A key and an address, that nobody has the private half of."""
+    digest = bytearray(hashlib.sha256(f"member {number}".encode()).digest())
+    digest[31] &= 0x3f
+    network = ipaddress.IPv6Network(site().org.prefix)
+    return bytes(digest), network[int.from_bytes(digest[:10], "big") | 1 << 79]
+
+
+def registry_of(count):
+    """The registry as it would be after `count` enrolments."""
+    path = site().folder / f"{count}.db"
+    shutil.copy(site().database, path)
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        (invite,) = database.execute("SELECT id FROM invites").fetchone()
+        rows = [(key, address.packed, invite, number, FAR_AWAY, number)
+                for number, (key, address) in ((n + 1, member(n)) for n in range(count))]
+        database.executemany("INSERT INTO nodes (key, overlay_address, role, hostname, invite, enrolled, serial, "
+                             f"attested_until, revision) VALUES (?, ?, {NODE_ROLE}, '', ?, 1000000000, ?, ?, ?)", rows)
+        database.execute("UPDATE organisation SET revision = ?, serial = ?", (count, count))
+    return path
+
+
+def make_guest():
+    files = {f"{HOME}/{file.name}": (file, 0o600) for file in site().home.iterdir() if file.is_file()}
+    files[f"{HOME}/gateway.conf"] = SETTINGS
+    for count in (FEW, MANY):
+        files[f"/root/{count}.db"] = registry_of(count)
+    return Guest(programs=["wg", "ip", "nft", PROGRAM, CLIENT], files=files, memory_mib=MEMORY_MIB,
+                 modules=["wireguard", "nf_tables", "nlmon"], prefer_programs=True)
+
+
+def count_netlink(machine):
+    machine.run("ip link set lo up; ip link add nlmon0 type nlmon && ip link set nlmon0 up")
+
+
+guest = SharedGuest(make_guest, count_netlink)
+
+
+def start_gateway():
+    guest.run(": >/run/gateway.log; fortros-gateway serve >>/run/gateway.log 2>&1 & echo $! >/run/gateway.pid")
+    guest.wait_until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)",
+                     timeout_s=CONFIGURED_WITHIN_S)
+    guest.run("grep -q event=serving /run/gateway.log || { cat /run/gateway.log; exit 1; }")
+
+
+def end_gateway():
+    guest.run("kill $(cat /run/gateway.pid)")
+    guest.wait_until("! kill -0 $(cat /run/gateway.pid) 2>/dev/null")
+
+
+@functools.cache
+def serve_cold(count):
+    """A gateway of `count` members starts on a kernel that knows none of them; the one before ends."""
+    guest.run("[ ! -e /run/gateway.pid ] || { kill $(cat /run/gateway.pid); while kill -0 $(cat /run/gateway.pid) "
+              "2>/dev/null; do usleep 50000; done; ip link del fortros0; }", timeout_s=CONFIGURED_WITHIN_S)
+    guest.run(f"mkdir -p -m 700 /run/state; rm -f {DATABASE}*; cp /root/{count}.db {DATABASE}")
+    start_gateway()
+    user, system = guest.run("cut -d' ' -f14,15 /proc/$(cat /run/gateway.pid)/stat").stdout.split()
+    print(f"{count} members configured: {user} ticks of 10 ms in the gateway, {system} in the kernel for it")
+    return count
+
+
+def peers_of(count):
+    """As `wg show allowed-ips` tells them, sorted."""
+    lines = [f"{base64.b64encode(key).decode()}\t{address}/128\n" for key, address in map(member, range(count))]
+    return sorted(lines)
+
+
+def peers():
+    return sorted(guest.run("wg show fortros0 allowed-ips").stdout.splitlines(True))
+
+
+def assert_peers(expected):
+    found = peers()
+    assert found == expected, (len(found), len(expected), list(set(found) ^ set(expected))[:3])
+
+
+# --- what a change costs --------------------------------------------------------------------------
+
+COUNTERS = "cat /sys/class/net/nlmon0/statistics/rx_packets /sys/class/net/nlmon0/statistics/rx_bytes"
+
+
+def ask(words, done="true"):
+    """A request: the netlink messages and bytes that passed until its answer, and until `done`."""
+    out = guest.run(f"{COUNTERS}; echo '{words}' | {CLIENT_LINE} {site().org.gateway_name} || exit 1; "
+                    f"until {done}; do usleep 50000; done; {COUNTERS}").stdout.splitlines()
+    answer = json.loads(out[2])
+    assert answer.get("status") == 200, answer
+    return answer, tuple(int(after) - int(before) for before, after in zip(out[:2], out[3:], strict=True))
+
+
+@functools.cache
+def costs(count):
+    """What each kind of change cost a gateway of `count` members: name → (messages, bytes)."""
+    serve_cold(count)
+    seed = SEEDS[count]
+    invite = guest.run("fortros-gateway invite create 2>/dev/null").stdout.strip()
+    ask_all = {"enrol": f"enroll {seed} {invite}", "boot": f"join {seed} boot=1",
+               "session": f"join {seed} has-session"}
+    cost = {name: ask(words)[1] for name, words in ask_all.items()}
+    line = f"{ask(f'join {seed} has-session')[0]['public_key']}\t"
+    before = [int(number) for number in guest.run(COUNTERS).stdout.split()]
+    assert any(peer.startswith(line) for peer in peers()), "the new member is no peer"
+    whole = [int(number) - start for number, start in zip(guest.run(COUNTERS).stdout.split(), before)]
+    print(f"{count} members (messages, bytes): {cost}, all peers read once: {whole}")
+    return cost, whole
+
+
+# --- tests, in the order of the play --------------------------------------------------------------
+
+def test_a_few_members_are_peers():
+    """The first nodes of an org would find no gateway."""
+    serve_cold(FEW)
+    assert_peers(peers_of(FEW))
+    costs(FEW)
+
+
+def test_twenty_thousand_members_are_peers_after_a_cold_start():
+    """After a power cut a large org would be without tunnels, or some of its nodes would."""
+    serve_cold(MANY)
+    assert f"{MANY} peers brought in line" in guest.run("cat /run/gateway.log").stdout
+    assert_peers(peers_of(MANY))
+
+
+def test_one_change_costs_the_same_however_many_there_are():
+    """In a large org every join would be dear, and the storm after a power cut endless."""
+    (few, few_read), (many, many_read) = costs(FEW), costs(MANY)
+    assert many == few, f"{FEW} members: {few}, {MANY} members: {many}"
+    assert many_read[1] > 50 * few_read[1], "reading all peers is not seen: this test tests nothing"
+
+
+def test_the_gateway_reads_all_of_them_back():
+    """Every restart would change peers that are right, and cut their tunnels."""
+    serve_cold(MANY)
+    costs(MANY)
+    before = peers()
+    end_gateway()
+    stray = before[0].split("\t")[0]
+    guest.run(f"wg set fortros0 peer {stray} persistent-keepalive 7")
+    for changed in (["fortros0: 1 peers brought in line"], []):
+        start_gateway()
+        log = guest.run("cat /run/gateway.log").stdout
+        assert [line for line in changed if line not in log] == [], log
+        assert ("peers-changed" in log) == bool(changed), log
+        end_gateway()
+    assert peers() == before

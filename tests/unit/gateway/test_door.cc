@@ -1,0 +1,138 @@
+#include "gateway/door.h"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+using namespace fortros;
+using namespace fortros::gateway;
+
+namespace {
+
+IpAddress address(std::string_view text) { return IpAddress::parse(text).value(); }
+
+const IpAddress office = address("192.0.2.1");
+const IpAddress home = address("198.51.100.7");
+
+struct Street {
+    Door door;
+    Instant now{};
+    Door::Id last = 0;
+
+    explicit Street(const DoorLimits& limits = {}) : door(limits) {}
+
+    // One that comes and says something at once.
+    Door::Id arrive(const IpAddress& from) {
+        CHECK(door.enter(++last, from) == std::nullopt);
+        CHECK(door.knock(last, now));
+        return last;
+    }
+    std::vector<Door::Id> let_in_all(Duration pace = {}) {
+        std::vector<Door::Id> order;
+        while (const auto id = door.next(now)) {
+            order.push_back(*id);
+            now += pace;
+        }
+        return order;
+    }
+};
+
+}  // namespace
+
+// 50 nodes elsewhere would wait for 300 of one office.
+TEST_CASE("door: the sources take turns, each with its oldest first") {
+    Street street;
+    for (int i = 0; i < 3; ++i) street.arrive(office);  // 1 2 3
+    street.arrive(home);                                // 4
+    street.arrive(address("2001:db8::1"));              // 5
+    street.arrive(address("2001:db8::ffff:2"));         // 6, of the same /64
+    street.arrive(address("2001:db8:0:1::1"));          // 7
+    CHECK(street.let_in_all() == std::vector<Door::Id>{1, 4, 5, 7, 2, 6, 3});
+    CHECK(street.door.waiting() == 0);
+    CHECK(street.door.size() == 7);
+}
+
+// A client that says nothing would take another one's turn.
+TEST_CASE("door: who has said nothing is not let in") {
+    Street street;
+    CHECK(!street.door.enter(100, office));
+    CHECK(street.door.next(street.now) == std::nullopt);
+    CHECK(street.door.knock(100, street.now));
+    CHECK(street.door.next(street.now) == 100);
+    // What it says later is no second knock.
+    CHECK(street.door.knock(100, street.now));
+    CHECK(street.door.next(street.now) == std::nullopt);
+}
+
+// A machine that holds thousands of connections open would keep everybody out.
+TEST_CASE("door: when it is full the oldest silent one of whoever has most of them goes") {
+    Street street({.places = 4});
+    const auto inside = street.arrive(home);
+    CHECK(street.door.next(street.now) == inside);
+    CHECK(!street.door.enter(11, home));
+    CHECK(!street.door.enter(12, office));
+    CHECK(!street.door.enter(13, office));
+    CHECK(street.door.enter(14, address("203.0.113.9")) == 12);
+    CHECK(street.door.size() == 4);
+    // Ties go by address; what matters is that somebody goes, and that nobody who speaks does.
+    CHECK(street.door.enter(15, office).has_value());
+    CHECK(street.door.size() == 4);
+    for (const Door::Id id : {11, 13, 14, 15}) CHECK(street.door.knock(id, street.now));
+    CHECK(street.door.enter(16, office) == 16);
+    CHECK(street.door.size() == 4);
+}
+
+TEST_CASE("door: one source has a part of the places at most") {
+    Street street({.places = 10, .places_of_a_source = 2});
+    CHECK(!street.door.enter(1, office));
+    CHECK(!street.door.enter(2, office));
+    CHECK(street.door.enter(3, office) == 3);
+    CHECK(!street.door.enter(4, home));
+    street.door.leave(1);
+    CHECK(!street.door.enter(5, office));
+}
+
+// Whoever is served after he has gone costs as much as one who is still there.
+TEST_CASE("door: who would wait longer than clients do is told to go at once") {
+    Street street({.patience = 2s});
+    for (int i = 0; i < 20; ++i) street.arrive(office);
+    for (int i = 0; i < 10; ++i) {
+        CHECK(street.door.next(street.now).has_value());
+        street.now += 300ms;
+    }
+    CHECK(street.door.expected_wait() > 1s);
+    while (street.door.expected_wait() <= 2s) street.arrive(office);
+    CHECK(!street.door.enter(1000, home));
+    CHECK(!street.door.knock(1000, street.now));
+    street.door.leave(1000);
+    // It is over when they have been served.
+    street.let_in_all(300ms);
+    street.arrive(home);
+}
+
+// A queue that was slow once would be called slow for ever.
+TEST_CASE("door: an idle time is not counted as a slow turn") {
+    Street street({.patience = 2s});
+    street.arrive(office);
+    street.let_in_all();
+    street.now += 1h;
+    for (int i = 0; i < 100; ++i) street.arrive(office);
+    CHECK(street.door.expected_wait() == Duration{});
+}
+
+TEST_CASE("door: whoever leaves leaves nothing behind") {
+    Street street;
+    CHECK(!street.door.enter(100, office));
+    const auto waiting = street.arrive(office);
+    const auto inside = street.arrive(home);
+    CHECK(street.door.next(street.now) == waiting);
+    street.door.leave(100);
+    street.door.leave(waiting);
+    street.door.leave(inside);
+    street.door.leave(inside);
+    CHECK(street.door.size() == 0);
+    CHECK(street.door.waiting() == 0);
+    CHECK(street.door.next(street.now) == std::nullopt);
+    const auto next = street.arrive(home);
+    CHECK(street.door.next(street.now) == next);
+}
