@@ -301,7 +301,7 @@ Status Gateway::bring_in_line() {
     return {};
 }
 
-// Our own enrolments are among them; their peers are there already.
+// Our own enrolments are among them: their peers are there already.
 Status Gateway::apply_changes() {
     for (const auto& node : TRY(m_registry->nodes_since(m_applied_revision))) {
         if (!node.is_member()) {
@@ -312,7 +312,7 @@ Status Gateway::apply_changes() {
                              (node.revoked ? " is revoked" : " is retired") +
                              ": its tunnel is closed",
                          {{"node", node.key.base64()}}});
-        } else {
+        } else if (!m_tunnels->contains(node.key)) {
             TRY(m_tunnels->ensure(node));
         }
         m_applied_revision = node.revision;

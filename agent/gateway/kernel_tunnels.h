@@ -52,6 +52,7 @@ public:
 
     // By the key that the certificate names.
     Result<std::optional<WallTime>> last_handshake(const PublicKey& node) override;
+    bool contains(const PublicKey& node) const override { return current().peers.contains(node); }
     Status ensure(const NodeRecord& node) override;
     Status reset(const NodeRecord& node) override;
     // By every key.
@@ -74,6 +75,7 @@ private:
                   Log& log);
 
     End& current() { return m_ends.front(); }
+    const End& current() const { return m_ends.front(); }
     bool is_rotating() const { return m_ends.size() > 1; }
     // What there is of the interfaces, each found by its key.
     Result<States> find_interfaces();
@@ -100,6 +102,7 @@ public:
     Result<std::optional<WallTime>> last_handshake(const PublicKey&) override {
         return std::nullopt;
     }
+    bool contains(const PublicKey&) const override { return true; }
     Status ensure(const NodeRecord&) override { return {}; }
     Status reset(const NodeRecord&) override { return {}; }
     Status remove(const PublicKey&) override { return {}; }

@@ -30,6 +30,9 @@ public:
     // time: the answer may be as old as a second or fifty times what a reading takes.
     virtual Result<std::optional<WallTime>> last_handshake(const PublicKey& node) = 0;
 
+    // Whether the node is a peer, as far as is known from the last reading and what was done since.
+    virtual bool contains(const PublicKey& node) const = 0;
+
     // Makes the node a peer; one that is there stays as it is, and so does its session.
     virtual Status ensure(const NodeRecord& node) = 0;
 

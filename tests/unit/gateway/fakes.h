@@ -33,6 +33,7 @@ struct FakeTunnels final : Tunnels {
         const auto found = peers.find(node);
         return found == peers.end() ? std::nullopt : found->second.last_handshake;
     }
+    bool contains(const PublicKey& node) const override { return peers.contains(node); }
     Status ensure(const NodeRecord& node) override {
         if (fault) return std::unexpected(*fault);
         peers.try_emplace(node.key, std::nullopt, node.overlay_address);
