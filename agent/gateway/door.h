@@ -2,10 +2,11 @@
 // source, so that one address, or one office behind a NAT, neither starves the others nor is starved.
 // It touches no socket.
 //
-//   enter ─▶ silent ─▶ knock ─▶ waiting ─▶ next ─▶ inside ─▶ leave
+//   enter ─▶ silent ─▶ knock ─▶ waiting ─▶ next ─▶ begun ─▶ settle ─▶ inside ─▶ leave
 //
 // A connection that has sent nothing costs a place and nothing else; of these the oldest of whoever
-// has most must go when there is no room left.
+// has most must go when there is no room left. Of those that have begun there are only so many: when
+// thousands shake hands at once, each takes so long that all of them have gone before it ends.
 #pragma once
 
 #include <cstdint>
@@ -30,12 +31,17 @@ struct DoorLimits {
     // So long anybody may wait for his turn: shorter than nodes wait (5 s), who would be served
     // when they have gone.
     Duration patience = 4s;
+    std::size_t begun = 256;  // at once
+    // Whoever has begun and is silent for longer is far away or slow, and keeps nobody else out.
+    Duration quick = 200ms;
+    // Between two turns, until it is known: of a small machine, so that it is not promised too much.
+    Duration pace = 1ms;
 };
 
 class Door {
 public:
     using Id = std::uint64_t;
-    explicit Door(const DoorLimits& limits) : m_limits(limits) {}
+    explicit Door(const DoorLimits& limits) : m_limits(limits), m_pace(limits.pace) {}
 
     // Gives it a place. Who must be closed for it has left: the newcomer itself when its source has
     // too many places already, or nobody is silent.
@@ -44,19 +50,26 @@ public:
     // It has sent something. False: more wait than can be served in time, it should go.
     bool knock(Id id, Instant now);
 
-    // Whose turn it is: the sources take turns, each with its oldest first.
+    // Whose turn it is: the sources take turns, each with its oldest first. Nothing: nobody waits, or
+    // enough have begun.
     std::optional<Id> next(Instant now);
+    // When next() has somebody at the latest, even if nobody settles or leaves.
+    std::optional<Instant> next_at(Instant now) const;
+
+    // It has asked for something: whoever has begun no longer counts.
+    void settle(Id id);
 
     // Wherever it is.
     void leave(Id id);
 
     std::size_t size() const { return m_places.size(); }
     std::size_t waiting() const { return m_waiting; }
-    // How long who knocks now will wait, as things go.
-    Duration expected_wait() const { return m_pace * static_cast<std::int64_t>(m_waiting); }
+    std::size_t begun() const { return m_begun.size(); }
+    // How long who knocks now from there will wait, as things go.
+    Duration expected_wait(const IpAddress& from) const;
 
 private:
-    enum class State { Silent, Waiting, Inside };
+    enum class State { Silent, Waiting, Begun, Inside };
     struct Source {
         std::size_t places = 0;
         std::list<Id> silent{};                 // the oldest first
@@ -67,7 +80,8 @@ private:
     struct Place {
         Sources::iterator source;
         State state = State::Silent;
-        std::list<Id>::iterator at{};  // in its source's list, unless inside
+        std::list<Id>::iterator at{};  // in the list of its state, unless inside
+        Instant begun{};
     };
     void take_out(Place& place);
     void set_silent(Sources::iterator source, std::size_t before);
@@ -77,8 +91,9 @@ private:
     Sources m_sources{};
     std::set<std::pair<std::size_t, IpAddress>> m_by_silent{};  // how many silent ones, whose
     std::list<IpAddress> m_turns{};                             // sources in which somebody waits
+    std::list<Id> m_begun{};                                    // the oldest first
     std::size_t m_waiting = 0;
-    Duration m_pace{};                     // between two turns while somebody waits, smoothed
+    Duration m_pace;                       // between two turns while somebody waits, smoothed
     std::optional<Instant> m_last_turn{};  // absent: nobody was left waiting
 };
 

@@ -178,7 +178,7 @@ void HttpConnection::hand_on(HttpRequestReader::Whole whole) {
     m_deadline = {};
     // What it sends before its answer can wait; that it has gone, not.
     wait_for(EPOLLRDHUP);
-    if (m_phase == Phase::Handling) m_ground.owner.handle(std::move(whole.request), reply());
+    if (m_phase == Phase::Handling) m_ground.owner.handle(*this, std::move(whole.request), reply());
 }
 
 // Always by way of the loop: the handler may answer before it returns.

@@ -46,7 +46,7 @@ public:
         virtual ~Owner() = default;
         // It has sent something: begin() when it is its turn.
         virtual void knocks(HttpConnection& connection) = 0;
-        virtual void handle(Request request, Reply reply) = 0;
+        virtual void handle(HttpConnection& connection, Request request, Reply reply) = 0;
         // It has ended, and may be destroyed.
         virtual void ended(HttpConnection& connection) = 0;
         // What strangers do is noted within a bound.

@@ -84,26 +84,35 @@ void HttpServer::knocks(HttpConnection& connection) {
         note("too-busy", connection.from(), "more wait than can be served in time");
         return connection.abandon();
     }
-    if (m_door.waiting() == 1) m_turns = m_loop.after({}, [this] { take_turns(); });
+    if (m_door.waiting() == 1) schedule_turns();
 }
 
 void HttpServer::take_turns() {
     for (int i = 0; i < handshakes_per_turn; ++i) {
         const auto id = m_door.next(monotonic_now());
-        if (!id) return;
+        if (!id) break;
         const auto connection = m_connections.find(*id)->second;
         connection->begin(m_tls.get());
     }
-    if (m_door.waiting() > 0) m_turns = m_loop.after({}, [this] { take_turns(); });
+    schedule_turns();
 }
 
-void HttpServer::handle(Request request, Reply reply) {
+void HttpServer::schedule_turns() {
+    const Instant now = monotonic_now();
+    const auto at = m_door.next_at(now);
+    m_turns = at ? m_loop.after(*at - now, [this] { take_turns(); }) : Loop::Timer{};
+}
+
+void HttpServer::handle(HttpConnection& connection, Request request, Reply reply) {
+    m_door.settle(connection.id());
+    schedule_turns();
     m_handler(std::move(request), std::move(reply));
 }
 
 void HttpServer::ended(HttpConnection& connection) {
     m_door.leave(connection.id());
     m_connections.erase(connection.id());
+    schedule_turns();
     if (m_stopped && m_connections.empty()) m_stopped();
 }
 

@@ -57,9 +57,10 @@ private:
     void listen(std::uint32_t events);
     void open(Accepted accepted);
     void take_turns();
+    void schedule_turns();
 
     void knocks(HttpConnection& connection) override;
-    void handle(Request request, Reply reply) override;
+    void handle(HttpConnection& connection, Request request, Reply reply) override;
     void ended(HttpConnection& connection) override;
     void note(std::string_view event, const Endpoint& from, std::string_view why) override;
 

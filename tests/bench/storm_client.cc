@@ -2,11 +2,18 @@
 // own, a full TLS handshake by OpenSSL, and one proved request; who is sent away or not served comes
 // again as the agent does. Their keys come from seeds, so that who has enrolled can join later.
 //
-//   usage: storm-client ADDRESS:PORT CA.pem GATEWAY_NAME VERB NODES FIRST_SEED PATIENCE_S LIMIT_S [INVITES_FILE]
+//   usage: storm-client VERB --server ADDRESS:PORT --ca FILE --name GATEWAY_NAME
+//                       [--nodes 1] [--first SEED] [--patience S] [--limit S] [--per-address 50]
+//                       [--invites FILE] [--since REVISION --document SERIAL --wait S]
 //
-//   VERB: handshake (and nothing after it), join, enroll (each with a line of INVITES_FILE, in turn)
+//   handshake   and nothing after it
+//   enroll      each with a line of FILE, in turn
+//   join
+//   poll        each waits for a change of the member feed after REVISION and SERIAL; when all have
+//               asked, the line `waiting` is printed
 //
-// The result is one JSON object: how many are in, the tries that they needed, and when the last was in.
+// The result is one JSON object: how many are in, the tries that they needed, when the last was in,
+// and the bytes of all the answers.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
@@ -19,6 +26,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,13 +46,15 @@ using gateway::OpenSsl;
 
 namespace {
 
-enum class Verb { Handshake, Join, Enroll };
+enum class Verb { Handshake, Enroll, Join, Poll };
 
 struct Orders {
     Endpoint endpoint;
     std::string name;
     Verb verb = Verb::Handshake;
     Duration patience{};
+    std::uint32_t nodes_per_address = 1;
+    std::string target{};  // of a poll
     std::vector<std::string> invites{};
 };
 
@@ -57,6 +67,8 @@ struct Tally {
     std::size_t too_slow = 0;
     std::size_t sent_away = 0;
     std::size_t broken = 0;
+    std::size_t asked = 0;  // how often
+    std::size_t answer_bytes = 0;
     std::string first_refusal{};
 };
 
@@ -89,10 +101,10 @@ private:
     Status open() {
         m_socket = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
         if (!m_socket.valid()) return fail_errno(errno, "socket");
-        // Fifty nodes behind each address.
         const sockaddr_in here{
             .sin_family = AF_INET,
-            .sin_addr = {htonl(0x7F010001U + static_cast<std::uint32_t>(m_seed / 50 << 8))}};
+            .sin_addr = {htonl(0x7F010001U + static_cast<std::uint32_t>(
+                                                 m_seed / m_orders.nodes_per_address << 8))}};
         const int later = 1;  // the port is chosen for both ends, so that there are enough
         ::setsockopt(m_socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &later, sizeof(later));
         if (::bind(m_socket.get(), reinterpret_cast<const sockaddr*>(&here), sizeof(here)) < 0)
@@ -184,6 +196,8 @@ private:
                     SSL_write(m_tls.get(), m_bytes.view().data(), static_cast<int>(m_bytes.size()));
                 if (result <= 0) return wants(result);
                 m_phase = Phase::Reading;
+                if (++m_tally.asked == m_tally.left + m_tally.in && m_orders.verb == Verb::Poll)
+                    std::cout << "waiting" << std::endl;
                 return true;
             }
             case Phase::Reading: return read();
@@ -206,14 +220,27 @@ private:
                                       .agent = "storm-client",
                                       .has_session = m_orders.verb == Verb::Join},
                                      as_bytes(m_invite), m_random));
+        if (m_orders.verb == Verb::Poll) make_poll();
         m_bytes = serialize(m_pending.request);
         return {};
+    }
+
+    void make_poll() {
+        auto& request = m_pending.request;
+        request.method = "GET";
+        request.target = m_orders.target;
+        request.body = {};
+        m_pending.proof = request_proof(m_pending.proof_key, request.method, request.target,
+                                        m_public, request.body.view());
+        for (auto& [name, value] : request.headers)
+            if (name == proof_header) value = to_base64(m_pending.proof);
     }
 
     bool read() {
         char bytes[4096];
         const int size = SSL_read(m_tls.get(), bytes, sizeof(bytes));
         if (size <= 0) return wants(size);
+        m_tally.answer_bytes += static_cast<std::size_t>(size);
         auto answer = m_parser.feed(as_bytes({bytes, static_cast<std::size_t>(size)}));
         if (!answer) return give_up(m_tally.broken), false;
         if (!*answer) return true;
@@ -275,50 +302,73 @@ void print(Tally tally) {
               << ", \"not_in\": " << tally.left << ", \"median_s\": " << at(0.5)
               << ", \"p99_s\": " << at(0.99) << ", \"last_s\": " << at(1)
               << ", \"too_slow\": " << tally.too_slow << ", \"sent_away\": " << tally.sent_away
-              << ", \"broken\": " << tally.broken << ", \"most_tries\": " << most
-              << ", \"tries\": [";
+              << ", \"broken\": " << tally.broken << ", \"answer_bytes\": " << tally.answer_bytes
+              << ", \"most_tries\": " << most << ", \"tries\": [";
     for (unsigned count = 1; count <= most; ++count)
         std::cout << (count > 1 ? ", " : "") << std::ranges::count(tally.tries, count);
     std::cout << "]}\n";
     if (!tally.first_refusal.empty()) std::cerr << "refused: " << tally.first_refusal << "\n";
 }
 
-Status play(char** argv, int argc) {
-    TRY(crypto::initialise());
+using Options = std::map<std::string, std::string, std::less<>>;
+
+Result<std::uint64_t> number(const Options& options, std::string_view name,
+                             std::uint64_t otherwise) {
+    const auto found = options.find(name);
+    if (found == options.end()) return otherwise;
+    if (const auto parsed = parse_number<std::uint64_t>(found->second)) return *parsed;
+    return fail(ErrorCode::InvalidArgument, std::string(name) + " takes a number");
+}
+
+Result<Verb> parse_verb(std::string_view word) {
+    if (word == "handshake") return Verb::Handshake;
+    if (word == "enroll") return Verb::Enroll;
+    if (word == "join") return Verb::Join;
+    if (word == "poll") return Verb::Poll;
+    return fail(ErrorCode::InvalidArgument, "see the head of this file");
+}
+
+Result<Orders> make_orders(std::string_view verb, Options& options) {
     Orders orders;
-    const auto endpoint = Endpoint::parse(argv[1]);
-    const auto nodes = parse_number<std::size_t>(argv[5]);
-    const auto first = parse_number<std::uint64_t>(argv[6]);
-    const auto patience = parse_number<std::uint32_t>(argv[7]);
-    const auto limit = parse_number<std::uint32_t>(argv[8]);
-    if (!endpoint || !nodes || !first || !patience || !limit)
-        return fail(ErrorCode::InvalidArgument, "see the head of this file");
-    const std::string_view verb = argv[4];
+    orders.verb = TRY(parse_verb(verb));
+    const auto endpoint = Endpoint::parse(options["--server"]);
+    if (!endpoint) return fail(ErrorCode::InvalidArgument, "--server takes ADDRESS:PORT");
     orders.endpoint = *endpoint;
-    orders.name = argv[3];
-    orders.verb = verb == "join" ? Verb::Join : verb == "enroll" ? Verb::Enroll : Verb::Handshake;
-    orders.patience = std::chrono::seconds{*patience};
-    if (orders.verb == Verb::Enroll && argc > 9) {
-        std::ifstream file(argv[9]);
-        for (std::string line; std::getline(file, line);) orders.invites.push_back(line);
-    }
+    orders.name = options["--name"];
+    orders.patience = std::chrono::seconds{TRY(number(options, "--patience", 5))};
+    orders.nodes_per_address = static_cast<std::uint32_t>(
+        std::max<std::uint64_t>(1, TRY(number(options, "--per-address", 50))));
+    orders.target = "/v1/members?since=" + std::to_string(TRY(number(options, "--since", 0))) +
+                    "&document=" + std::to_string(TRY(number(options, "--document", 0))) +
+                    "&wait=" + std::to_string(TRY(number(options, "--wait", 120)));
+    std::ifstream file(options["--invites"]);
+    for (std::string line; std::getline(file, line);) orders.invites.push_back(line);
+    return orders;
+}
+
+Status play(std::string_view verb, Options options) {
+    TRY(crypto::initialise());
+    const Orders orders = TRY(make_orders(verb, options));
+    const std::uint64_t nodes = TRY(number(options, "--nodes", 1));
+    const std::uint64_t first = TRY(number(options, "--first", 1));
+    const std::uint64_t limit = TRY(number(options, "--limit", 180));
     const OpenSsl<SSL_CTX> tls(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_min_proto_version(tls.get(), TLS1_3_VERSION);
     SSL_CTX_set_mode(tls.get(), SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_verify(tls.get(), SSL_VERIFY_PEER, nullptr);
-    for (const auto& anchor : TRY(gateway::load_certificates(argv[2])))
+    for (const auto& anchor : TRY(gateway::load_certificates(options["--ca"])))
         X509_STORE_add_cert(SSL_CTX_get_cert_store(tls.get()), anchor.get());
 
     const auto loop = TRY(Loop::create());
-    Tally tally{.left = *nodes};
+    Tally tally{.left = nodes};
     std::vector<std::unique_ptr<Node>> all;
-    all.reserve(*nodes);
+    all.reserve(nodes);
     Instant began{};
-    for (std::size_t i = 0; i < *nodes; ++i)
-        all.push_back(std::make_unique<Node>(*loop, tls.get(), orders, tally, *first + i, began));
+    for (std::size_t i = 0; i < nodes; ++i)
+        all.push_back(std::make_unique<Node>(*loop, tls.get(), orders, tally, first + i, began));
     began = monotonic_now();
     for (auto& node : all) node->try_now();
-    const auto end = loop->after(std::chrono::seconds{*limit}, [&] { loop->stop(); });
+    const auto end = loop->after(std::chrono::seconds{limit}, [&] { loop->stop(); });
     TRY(loop->run());
     print(tally);
     return {};
@@ -327,13 +377,15 @@ Status play(char** argv, int argc) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 9) return 2;
+    if (argc < 2) return 2;
+    Options options;
+    for (int i = 2; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
     ::signal(SIGPIPE, SIG_IGN);
     rlimit files{};
     ::getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
-    if (auto status = play(argv, argc); !status) {
+    if (auto status = play(argv[1], std::move(options)); !status) {
         std::cerr << "storm-client: " << status.error().text() << "\n";
         return 1;
     }

@@ -7,12 +7,11 @@ import base64
 import functools
 import gzip
 import json
-import subprocess
 import tempfile
 
-from lib.gateway import ADDRESS, OUT, Site
+from lib import storm
+from lib.gateway import Site
 
-STORM = OUT / "tests/bench/storm-client"
 TIME_LIMIT_S = 180
 MEMBER, STRANGER = 1, 99
 CROWD, CROWD_SEED = 450, 1000  # more than a page holds
@@ -187,10 +186,8 @@ def test_many_members_come_in_pages_that_gzip_makes_smaller():
     """An answer would be longer than a node takes, or the whole org's wake-up cost twice the bytes."""
     invites = site().folder / "invites"
     invites.write_text(site().invite("--uses", str(CROWD)) + "\n", encoding="ascii")
-    done = subprocess.run([STORM, f"{ADDRESS}:{site().port}", site().org.ca, site().org.gateway_name, "enroll", str(CROWD),
-                           str(CROWD_SEED), "30", "120", invites], stdout=subprocess.PIPE, text=True, check=True,
-                          stdin=subprocess.DEVNULL, timeout=150)
-    assert json.loads(done.stdout)["in"] == CROWD, done.stdout
+    told = storm.run(site(), "enroll", nodes=CROWD, first=CROWD_SEED, patience=30, invites=invites)
+    assert told["in"] == CROWD, told
     with site().client() as node:
         first = json.loads(ask(node)["body"])
         assert first["more"] is True and len(first["members"]) + len(first["removed"]) == 400

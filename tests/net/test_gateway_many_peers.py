@@ -8,15 +8,12 @@ netlink message that passes in the guest, so that costs are counted and not time
 """
 
 import base64
-import contextlib
 import functools
-import hashlib
-import ipaddress
 import json
 import shutil
-import sqlite3
 import tempfile
 
+from lib import crowd
 from lib.gateway import CLIENT, PROGRAM, Site
 from lib.guest import Guest, SharedGuest
 
@@ -26,8 +23,6 @@ DATABASE = "/run/state/gateway.db"
 FEW, MANY = 100, 20_000
 CONFIGURED_WITHIN_S = 120  # catches a hang, and what grows with the square
 MEMORY_MIB = 512
-FAR_AWAY = 4102444800  # 2100: no attestation is due for renewal
-NODE_ROLE = 1
 SEEDS = {FEW: "1", MANY: "2"}
 CLIENT_LINE = f"gateway-client 127.0.0.1:443 {HOME}/ca.pem"
 
@@ -48,25 +43,11 @@ def site():
     return made
 
 
-def member(number):
-    """A key and an address, that nobody has the private half of."""
-    digest = bytearray(hashlib.sha256(f"member {number}".encode()).digest())
-    digest[31] &= 0x3f
-    network = ipaddress.IPv6Network(site().org.prefix)
-    return bytes(digest), network[int.from_bytes(digest[:10], "big") | 1 << 79]
-
-
 def registry_of(count):
     """The registry as it would be after `count` enrolments."""
     path = site().folder / f"{count}.db"
     shutil.copy(site().database, path)
-    with contextlib.closing(sqlite3.connect(path)) as database, database:
-        (invite,) = database.execute("SELECT id FROM invites").fetchone()
-        rows = [(key, address.packed, invite, number, FAR_AWAY, number)
-                for number, (key, address) in ((n + 1, member(n)) for n in range(count))]
-        database.executemany("INSERT INTO nodes (key, overlay_address, role, hostname, invite, enrolled, serial, "
-                             f"attested_until, revision) VALUES (?, ?, {NODE_ROLE}, '', ?, 1000000000, ?, ?, ?)", rows)
-        database.execute("UPDATE organisation SET revision = ?, serial = ?", (count, count))
+    crowd.add_members(path, range(count), site().org.prefix)
     return path
 
 
@@ -112,8 +93,8 @@ def serve_cold(count):
 
 def peers_of(count):
     """As `wg show allowed-ips` tells them, sorted."""
-    lines = [f"{base64.b64encode(key).decode()}\t{address}/128\n" for key, address in map(member, range(count))]
-    return sorted(lines)
+    members = (crowd.member(number, site().org.prefix) for number in range(count))
+    return sorted(f"{base64.b64encode(key).decode()}\t{address}/128\n" for key, address in members)
 
 
 def peers():

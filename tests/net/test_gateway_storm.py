@@ -1,0 +1,58 @@
+"""Many nodes at once, of which none is to starve: an office behind one address, and clients that dawdle.
+
+How fast that goes is scripts/bench's business (storm, slow); here everybody is patient, and must be served.
+"""
+
+import contextlib
+import functools
+import subprocess
+import tempfile
+
+from lib import storm
+from lib.gateway import ADDRESS, OUT, Site
+
+CROWD = OUT / "tests/bench/slow-crowd"
+OFFICE, ELSEWHERE, SLOW = 300, 50, 400
+PATIENCE_S = 60
+
+
+@functools.cache
+def site():
+    """A gateway that runs, and nodes that have enrolled."""
+    made = Site(tempfile.mkdtemp(prefix="storm."))
+    made.server = made.start()
+    invites = made.folder / "invites"
+    invites.write_text(made.invite("--uses", str(OFFICE + ELSEWHERE)) + "\n", encoding="ascii")
+    told = storm.run(made, "enroll", nodes=OFFICE + ELSEWHERE, patience=PATIENCE_S, invites=invites)
+    assert told["in"] == OFFICE + ELSEWHERE, told
+    return made
+
+
+def assert_all_in_at_once(told, nodes):
+    assert told["tries"] == [nodes], told
+
+
+def test_an_office_behind_one_address_comes_in_and_so_do_others():
+    """A limit by address would keep an office out, and none at all everybody else."""
+    office = storm.start(site(), "join", nodes=OFFICE, per_address=10**6, patience=PATIENCE_S)
+    elsewhere = storm.start(site(), "join", first=OFFICE + 1, nodes=ELSEWHERE, per_address=1, patience=PATIENCE_S)
+    assert_all_in_at_once(storm.finish(office), OFFICE)
+    assert_all_in_at_once(storm.finish(elsewhere), ELSEWHERE)
+
+
+@contextlib.contextmanager
+def slow_clients():
+    crowd = subprocess.Popen([CROWD, f"{ADDRESS}:{site().port}", site().org.gateway_name, str(SLOW)],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        assert crowd.stdout.readline() == "ready\n"
+        yield
+    finally:
+        crowd.terminate()
+        crowd.communicate(timeout=60)
+
+
+def test_nodes_come_in_beside_clients_that_dawdle():
+    """A few hundred silent connections would keep a whole org out."""
+    with slow_clients():
+        assert_all_in_at_once(storm.run(site(), "join", nodes=ELSEWHERE, patience=PATIENCE_S), ELSEWHERE)
