@@ -4,9 +4,6 @@
 
 namespace fortros::gateway {
 
-// How much one turn changes the smoothed pace.
-static constexpr std::int64_t pace_memory = 64;
-
 IpAddress source_of(const IpAddress& address) {
     if (address.is_v4()) return address;
     ByteArray<16> network{};
@@ -44,36 +41,26 @@ std::optional<Door::Id> Door::enter(Id id, const IpAddress& from) {
     return must_go;
 }
 
-bool Door::knock(Id id, Instant now) {
+void Door::knock(Id id) {
     const auto found = m_places.find(id);
-    if (found == m_places.end() || found->second.state != State::Silent) return true;
+    if (found == m_places.end() || found->second.state != State::Silent) return;
     auto& place = found->second;
-    if (expected_wait(place.source->first) > m_limits.patience) return false;
     take_out(place);
     auto& its = place.source->second;
     if (its.waiting.empty()) its.turn = m_turns.insert(m_turns.end(), place.source->first);
     its.waiting.push_back(id);
     place.at = std::prev(its.waiting.end());
     place.state = State::Waiting;
-    if (m_waiting++ == 0) m_last_turn = now;
-    return true;
-}
-
-// Each source that waits has a turn for each of those that wait at this one, and no more than it needs.
-Duration Door::expected_wait(const IpAddress& from) const {
-    const auto source = m_sources.find(source_of(from));
-    const std::size_t own = source == m_sources.end() ? 0 : source->second.waiting.size();
-    const std::size_t before = std::min(m_waiting, (own + 1) * m_turns.size());
-    return m_pace * static_cast<std::int64_t>(before);
+    ++m_waiting;
 }
 
 std::optional<Door::Id> Door::next(Instant now) {
     const auto at = next_at(now);
     if (!at || *at > now) return std::nullopt;
-    if (m_begun.size() >= m_limits.begun) settle(m_begun.front());
+    if (m_begun.size() >= m_limits.begun) make_late(m_begun.front());
+    if (m_late.size() > m_limits.late) settle(m_late.front());
     const auto source = m_sources.find(m_turns.front());
     const Id id = source->second.waiting.front();
-    if (m_last_turn) m_pace += (now - *m_last_turn - m_pace) / pace_memory;
 
     auto& place = m_places.find(id)->second;
     take_out(place);
@@ -82,21 +69,33 @@ std::optional<Door::Id> Door::next(Instant now) {
     place.begun = now;
     // To the end of the line, if more of its own wait.
     if (!source->second.waiting.empty()) m_turns.splice(m_turns.end(), m_turns, m_turns.begin());
-    m_last_turn = m_waiting > 0 ? std::optional(now) : std::nullopt;
     return id;
 }
 
 std::optional<Instant> Door::next_at(Instant now) const {
     if (m_turns.empty()) return std::nullopt;
-    if (m_begun.size() < m_limits.begun) return now;
-    return std::max(now, m_places.at(m_begun.front()).begun + m_limits.quick);
+    Instant at = now;
+    if (m_begun.size() >= m_limits.begun) {
+        at = std::max(at, begun_at(m_begun) + m_limits.quick);
+        if (m_late.size() >= m_limits.late) at = std::max(at, begun_at(m_late) + m_limits.lateness);
+    }
+    return at;
+}
+
+void Door::make_late(Id id) {
+    auto& place = m_places.find(id)->second;
+    m_begun.erase(place.at);
+    place.at = m_late.insert(m_late.end(), id);
+    place.state = State::Late;
 }
 
 void Door::settle(Id id) {
     const auto found = m_places.find(id);
-    if (found == m_places.end() || found->second.state != State::Begun) return;
-    take_out(found->second);
-    found->second.state = State::Inside;
+    if (found == m_places.end()) return;
+    auto& place = found->second;
+    if (place.state != State::Begun && place.state != State::Late) return;
+    take_out(place);
+    place.state = State::Inside;
 }
 
 // Out of the list of its state; it keeps its place.
@@ -108,9 +107,11 @@ void Door::take_out(Place& place) {
     } else if (place.state == State::Waiting) {
         its.waiting.erase(place.at);
         if (its.waiting.empty()) m_turns.erase(its.turn);
-        if (--m_waiting == 0) m_last_turn.reset();  // nobody waits: no pace
+        --m_waiting;
     } else if (place.state == State::Begun) {
         m_begun.erase(place.at);
+    } else if (place.state == State::Late) {
+        m_late.erase(place.at);
     }
 }
 

@@ -28,27 +28,26 @@ IpAddress source_of(const IpAddress& address);
 struct DoorLimits {
     std::size_t places = 16384;             // for connections, in all
     std::size_t places_of_a_source = 4096;  // an office behind a NAT is one source
-    // So long anybody may wait for his turn: shorter than nodes wait (5 s), who would be served
-    // when they have gone.
-    Duration patience = 4s;
-    std::size_t begun = 256;  // at once
-    // Whoever has begun and is silent for longer is far away or slow, and keeps nobody else out.
-    Duration quick = 200ms;
-    // Between two turns, until it is known: of a small machine, so that it is not promised too much.
-    Duration pace = 1ms;
+    // Of those that have begun so many at once; whoever is silent for longer than `quick` counts among
+    // the late ones only, of which there may be more. In the end nobody keeps others out who is far
+    // away, slow, or wants just that.
+    std::size_t begun = 128;
+    Duration quick = 500ms;
+    std::size_t late = 512;
+    Duration lateness = 2s;
 };
 
 class Door {
 public:
     using Id = std::uint64_t;
-    explicit Door(const DoorLimits& limits) : m_limits(limits), m_pace(limits.pace) {}
+    explicit Door(const DoorLimits& limits) : m_limits(limits) {}
 
     // Gives it a place. Who must be closed for it has left: the newcomer itself when its source has
     // too many places already, or nobody is silent.
     std::optional<Id> enter(Id id, const IpAddress& from);
 
-    // It has sent something. False: more wait than can be served in time, it should go.
-    bool knock(Id id, Instant now);
+    // It has sent something: it waits for its turn, and leaves when that comes too late for it.
+    void knock(Id id);
 
     // Whose turn it is: the sources take turns, each with its oldest first. Nothing: nobody waits, or
     // enough have begun.
@@ -64,12 +63,11 @@ public:
 
     std::size_t size() const { return m_places.size(); }
     std::size_t waiting() const { return m_waiting; }
-    std::size_t begun() const { return m_begun.size(); }
-    // How long who knocks now from there will wait, as things go.
-    Duration expected_wait(const IpAddress& from) const;
+    // Those that count.
+    std::size_t begun() const { return m_begun.size() + m_late.size(); }
 
 private:
-    enum class State { Silent, Waiting, Begun, Inside };
+    enum class State { Silent, Waiting, Begun, Late, Inside };
     struct Source {
         std::size_t places = 0;
         std::list<Id> silent{};                 // the oldest first
@@ -84,6 +82,8 @@ private:
         Instant begun{};
     };
     void take_out(Place& place);
+    Instant begun_at(const std::list<Id>& list) const { return m_places.at(list.front()).begun; }
+    void make_late(Id id);
     void set_silent(Sources::iterator source, std::size_t before);
 
     DoorLimits m_limits;
@@ -92,9 +92,8 @@ private:
     std::set<std::pair<std::size_t, IpAddress>> m_by_silent{};  // how many silent ones, whose
     std::list<IpAddress> m_turns{};                             // sources in which somebody waits
     std::list<Id> m_begun{};                                    // the oldest first
+    std::list<Id> m_late{};                                     // the oldest first, all older
     std::size_t m_waiting = 0;
-    Duration m_pace;                       // between two turns while somebody waits, smoothed
-    std::optional<Instant> m_last_turn{};  // absent: nobody was left waiting
 };
 
 }  // namespace fortros::gateway

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "base/time.h"
 #include "core/address.h"
 #include "core/messages.h"
 #include "core/proof.h"
@@ -24,6 +25,7 @@ struct Request {
     SecretBytes body{};
     Exporter exporter{};  // of the TLS connection that it came over
     Endpoint from{};
+    Instant since{};  // its client waits for an answer: the handshake is part of that
 
     // The value of a header that is there exactly once; null otherwise: of two nobody knows which.
     const std::string* header(std::string_view lower_case_name) const;

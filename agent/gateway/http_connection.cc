@@ -60,6 +60,7 @@ void HttpConnection::on_ready(std::uint32_t events) {
     switch (m_phase) {
         case Phase::Silent:
             if ((events & ~EPOLLIN) != 0) return abandon();  // it has gone
+            m_since = monotonic_now();
             enter(Phase::Waiting, m_ground.limits.turn);
             // What it has sent waits in the kernel, and would wake us all the time.
             wait_for(EPOLLRDHUP);
@@ -75,7 +76,10 @@ void HttpConnection::on_ready(std::uint32_t events) {
 void HttpConnection::on_deadline() {
     const bool is_idle = m_phase == Phase::Silent || m_phase == Phase::Draining ||
                          (m_phase == Phase::Reading && !m_in_request);
-    if (!is_idle) m_ground.owner.note("too-slow", m_from, "a deadline passed");
+    if (m_phase == Phase::Waiting)
+        m_ground.owner.note("too-busy", m_from, "more wait than can be served in time");
+    else if (!is_idle)
+        m_ground.owner.note("too-slow", m_from, "a deadline passed");
     abandon();
 }
 
@@ -134,6 +138,7 @@ HttpConnection::Step HttpConnection::read() {
     std::size_t size = 0;
     const Step step = m_tls->read(m_ground.scratch, size);
     if (step != Step::Done) return step;
+    if (!m_since) m_since = monotonic_now();
     m_reader.append(ByteView(m_ground.scratch).first(size));
     wipe(m_ground.scratch.data(), size);
     return step;
@@ -172,6 +177,8 @@ void HttpConnection::hand_on(HttpRequestReader::Whole whole) {
     if (!exporter) return abandon();
     whole.request.exporter = std::move(*exporter);
     whole.request.from = m_from;
+    whole.request.since = m_since.value_or(monotonic_now());
+    m_since.reset();
     m_in_request = false;
     m_last = m_last || !whole.keep_alive || ++m_requests >= m_ground.limits.requests_per_connection;
     m_phase = Phase::Handling;

@@ -29,7 +29,9 @@ struct HttpLimits {
     std::size_t drained = std::size_t{1024} * 1024;  // of what a refused client still sends
     // Counted from the beginning of each phase: a byte a second does not extend it.
     Duration first_word = 10s;  // of the handshake, from the accept
-    Duration turn = 10s;        // until it is this client's turn
+    // Until it is this client's turn: shorter than nodes wait (5 s), who would be served when they
+    // have gone.
+    Duration turn = 4s;
     Duration handshake = 10s;
     Duration first_byte = 10s;  // after the handshake, and between requests
     Duration request_head = 10s;
@@ -109,6 +111,8 @@ private:
     Loop::Timer m_deadline;
     Loop::Timer m_answered;     // an answer is on its way
     bool m_in_request = false;  // a part of a request has come
+    // When the client began to wait for an answer; absent: between two requests.
+    std::optional<Instant> m_since{};
     std::string m_out{};
     std::size_t m_sent = 0;
     std::size_t m_drained = 0;

@@ -80,10 +80,7 @@ void HttpServer::open(Accepted accepted) {
 }
 
 void HttpServer::knocks(HttpConnection& connection) {
-    if (!m_door.knock(connection.id(), monotonic_now())) {
-        note("too-busy", connection.from(), "more wait than can be served in time");
-        return connection.abandon();
-    }
+    m_door.knock(connection.id());
     if (m_door.waiting() == 1) schedule_turns();
 }
 

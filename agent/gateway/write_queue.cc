@@ -7,8 +7,8 @@ namespace fortros::gateway {
 static constexpr std::size_t batch_limit = 64;
 // A store that can't write many at once must not hold everybody up.
 static constexpr Duration batch_time = 100ms;
-// Nodes wait for an answer for five seconds.
-static constexpr Duration patience = 3s;
+// Nodes wait for an answer for five seconds, from their first word on.
+static constexpr Duration patience = 4500ms;
 static constexpr std::size_t queue_limit = 4096;
 static constexpr std::int64_t pace_memory = 4;
 
@@ -24,7 +24,7 @@ Duration WriteQueue::expected_wait() const {
 
 void WriteQueue::add(Request request, Reply reply) {
     const Duration wait = expected_wait();
-    if (wait > patience || m_waiting.size() >= queue_limit) {
+    if (monotonic_now() - request.since + wait > patience || m_waiting.size() >= queue_limit) {
         // When the queue will have been served, and spread over as long again.
         const auto milliseconds = static_cast<std::uint64_t>(
             std::chrono::duration_cast<std::chrono::milliseconds>(wait).count());

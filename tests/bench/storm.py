@@ -77,6 +77,13 @@ def polls(site, pid, nodes):
     return memory
 
 
+def show(name, told):
+    cpu = f"server CPU {told['server_cpu_ms']:.2f} ms each  " if "server_cpu_ms" in told else ""
+    print(f"{name:6} in {told['in']:6}  median {told['median_s']:6.2f} s  last {told['last_s']:6.2f} s  tries "
+          f"{told['tries']}  {cpu}{told['sent_away']} sent away, {told['too_slow']} too slow, "
+          f"{told['broken']} broken, {told['refused']} refused, {told['not_in']} never in", flush=True)
+
+
 def nat(site):
     """An office behind one address beside as many addresses as nodes."""
     office = storm.start(site, "join", nodes=OFFICE, per_address=10**6, patience=PATIENCE_S)
@@ -100,22 +107,22 @@ def main():
         everybody = {"nodes": nodes, "patience": PATIENCE_S, "limit": LIMIT_S}
         with bench.serving(site) as pid:
             enrol = told_of(pid, lambda: storm.run(site, "enroll", invites=file, **everybody))
+            show("enrol", enrol)
             asker = Asker(site)
             asker.start()
             join = told_of(pid, lambda: storm.run(site, "join", **everybody))
             asker.enough.set()
             asker.join()
+            show("join", join)
             peak = bench.memory_mib(pid, "VmHWM")
             waiting = polls(site, pid, nodes)
             office, elsewhere = nat(site)
+            show("office", office)
+            show("others", elsewhere)
         handshake = bare(site, min(nodes, BARE_NODES))
+        show("bare", handshake)
 
     rows = {"enrol": enrol, "join": join, "office": office, "others": elsewhere, "bare": handshake}
-    for name, told in rows.items():
-        cpu = f"server CPU {told['server_cpu_ms']:.2f} ms each  " if "server_cpu_ms" in told else ""
-        print(f"{name:6} in {told['in']:6}  median {told['median_s']:6.2f} s  last {told['last_s']:6.2f} s  tries "
-              f"{told['tries']}  {cpu}{told['sent_away']} sent away, {told['too_slow']} too slow, "
-              f"{told['broken']} broken, {told['not_in']} never in")
     got = {"join: last in, s": join["last_s"], "join: tries": join["most_tries"],
            "node list, s": max(asker.times, default=0), "enrol: last in, s": enrol["last_s"],
            "join CPU / bare": join["server_cpu_ms"] / handshake["server_cpu_ms"],

@@ -24,15 +24,14 @@ struct Street {
     // One that comes and says something at once.
     Door::Id arrive(const IpAddress& from) {
         CHECK(door.enter(++last, from) == std::nullopt);
-        CHECK(door.knock(last, now));
+        door.knock(last);
         return last;
     }
     // Whoever is let in asks at once.
-    std::vector<Door::Id> let_in_all(Duration pace = {}) {
+    std::vector<Door::Id> let_in_all() {
         std::vector<Door::Id> order;
         while (const auto id = door.next(now)) {
             order.push_back(*id);
-            now += pace;
             door.settle(*id);
         }
         return order;
@@ -59,10 +58,10 @@ TEST_CASE("door: who has said nothing is not let in") {
     Street street;
     CHECK(!street.door.enter(100, office));
     CHECK(street.door.next(street.now) == std::nullopt);
-    CHECK(street.door.knock(100, street.now));
+    street.door.knock(100);
     CHECK(street.door.next(street.now) == 100);
     // What it says later is no second knock.
-    CHECK(street.door.knock(100, street.now));
+    street.door.knock(100);
     CHECK(street.door.next(street.now) == std::nullopt);
 }
 
@@ -79,7 +78,7 @@ TEST_CASE("door: when it is full the oldest silent one of whoever has most of th
     // Ties go by address; what matters is that somebody goes, and that nobody who speaks does.
     CHECK(street.door.enter(15, office).has_value());
     CHECK(street.door.size() == 4);
-    for (const Door::Id id : {11, 13, 14, 15}) CHECK(street.door.knock(id, street.now));
+    for (const Door::Id id : {11, 13, 14, 15}) street.door.knock(id);
     CHECK(street.door.enter(16, office) == 16);
     CHECK(street.door.size() == 4);
 }
@@ -92,51 +91,6 @@ TEST_CASE("door: one source has a part of the places at most") {
     CHECK(!street.door.enter(4, home));
     street.door.leave(1);
     CHECK(!street.door.enter(5, office));
-}
-
-// Whoever is served after he has gone costs as much as one who is still there.
-TEST_CASE("door: who would wait longer than clients do is told to go at once") {
-    Street street({.patience = 2s, .pace = 300ms});
-    for (int i = 0; i < 7; ++i) street.arrive(office);
-    CHECK(street.door.expected_wait(office) == 2100ms);
-    CHECK(!street.door.enter(1000, office));
-    CHECK(!street.door.knock(1000, street.now));
-    street.door.leave(1000);
-    // It is over when they have been served.
-    street.let_in_all(300ms);
-    street.arrive(office);
-}
-
-// An office whose thousands come back at once would shut the door for everybody else.
-TEST_CASE("door: a long queue of one source turns away nobody else") {
-    Street street({.patience = 2s, .pace = 300ms});
-    for (int i = 0; i < 7; ++i) street.arrive(office);
-    CHECK(street.door.expected_wait(home) == 300ms);
-    const auto guest = street.arrive(home);
-    CHECK(street.door.expected_wait(home) == 1200ms);  // two sources, two turns each
-    CHECK(street.let_in_all(300ms)[1] == guest);
-}
-
-TEST_CASE("door: the wait is expected by the pace at which turns come") {
-    Street street({.pace = 1ms});
-    for (int i = 0; i < 600; ++i) street.arrive(office);
-    CHECK(street.door.expected_wait(office) == 600ms);
-    for (int i = 0; i < 500; ++i) {
-        street.door.settle(street.door.next(street.now).value());
-        street.now += 10ms;
-    }
-    CHECK(street.door.expected_wait(office) > 990ms);
-    CHECK(street.door.expected_wait(office) <= 1s);
-}
-
-// A queue that was slow once would be called slow for ever.
-TEST_CASE("door: an idle time is not counted as a slow turn") {
-    Street street({.pace = 1ms});
-    street.arrive(office);
-    street.let_in_all();
-    street.now += 1h;
-    for (int i = 0; i < 100; ++i) street.arrive(office);
-    CHECK(street.door.expected_wait(office) <= 100ms);
 }
 
 // Ten thousand handshakes that are begun together end when all ten thousand clients have gone.
@@ -158,20 +112,28 @@ TEST_CASE("door: only so many begin at once") {
 
 // Clients that begin and then say nothing would keep everybody else out.
 TEST_CASE("door: who is silent in the middle is not waited for") {
-    Street street({.begun = 2, .quick = 200ms});
-    for (int i = 0; i < 4; ++i) street.arrive(office);
+    Street street({.begun = 2, .quick = 200ms, .late = 1, .lateness = 1s});
+    for (int i = 0; i < 6; ++i) street.arrive(office);
     CHECK(street.door.next(street.now) == 1);
     street.now += 50ms;
     CHECK(street.door.next(street.now) == 2);
     CHECK(street.door.next_at(street.now) == street.now + 150ms);
     street.now += 150ms;
-    CHECK(street.door.next(street.now) == 3);
+    CHECK(street.door.next(street.now) == 3);  // 1 is late
+    CHECK(street.door.begun() == 3);
     CHECK(street.door.next(street.now) == std::nullopt);
-    CHECK(street.door.next_at(street.now) == street.now + 50ms);
-    // It is served all the same when it speaks.
-    street.door.settle(1);
+    // 2 would be late in 50 ms, but only one may be: when 1 no longer counts.
+    CHECK(street.door.next_at(street.now) == street.now + 800ms);
+    street.now += 800ms;
+    CHECK(street.door.next(street.now) == 4);
+    CHECK(street.door.begun() == 3);
+    // A late one is served all the same when it speaks, and makes room.
+    street.door.settle(2);
     CHECK(street.door.begun() == 2);
-    CHECK(street.door.size() == 4);
+    CHECK(street.door.next(street.now) == 5);
+    street.door.leave(4);
+    CHECK(street.door.next(street.now) == 6);
+    CHECK(street.door.size() == 5);
 }
 
 TEST_CASE("door: whoever leaves leaves nothing behind") {

@@ -48,10 +48,11 @@ struct World {
 
     void ask(const std::string& what) {
         ++asked;
-        queue->add({.method = "POST", .target = what}, [this](Answer answer) {
-            told.push_back(std::to_string(answer.status) + " " + answer.body);
-            if (told.size() == asked) loop->stop();
-        });
+        queue->add({.method = "POST", .target = what, .since = monotonic_now() - waited},
+                   [this](Answer answer) {
+                       told.push_back(std::to_string(answer.status) + " " + answer.body);
+                       if (told.size() == asked) loop->stop();
+                   });
     }
     void run() {
         if (told.size() < asked) REQUIRE(loop->run());
@@ -61,6 +62,7 @@ struct World {
     Disk disk;
     SeededRandom random{1};
     Duration slowness{};
+    Duration waited{};  // by whoever asks, before
     std::size_t asked = 0;
     std::vector<std::string> told;
     unsigned written = 0;
@@ -118,5 +120,17 @@ TEST_CASE("write queue: who would wait for too long is told when to come again")
     const auto told = world.told.size();
     world.ask("late");
     REQUIRE(world.told.size() == told + 1);
+    CHECK(world.told.back() == "503 busy later");
+}
+
+// What it has waited at the door is a part of the time that a node has.
+TEST_CASE("write queue: who has waited for long already is told when to come again") {
+    World world;
+    world.waited = 4s;
+    world.ask("patient");
+    world.run();
+    CHECK(world.told.back() == "200 patient");
+    world.waited = 10s;
+    world.ask("gone");
     CHECK(world.told.back() == "503 busy later");
 }
