@@ -1,5 +1,6 @@
-// The admin commands: invites, nodes, policy and the audit log, straight in the registry, beside a gateway that serves. It
-// notices what they change by itself. Text goes to where the caller says; nothing is logged.
+// The admin commands: invites, nodes, lighthouses, policy and the audit log, straight in the registry, beside a
+// gateway that serves. It notices what they change by itself. Text goes to where the caller says; nothing
+// is logged.
 #pragma once
 
 #include <string>
@@ -26,6 +27,9 @@ Outcome<Said> retire_node(const Arguments& arguments, const GatewaySettings& set
 Outcome<Said> list_waiting(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> approve_node(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> reject_node(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> set_lighthouse(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> unset_lighthouse(const Arguments& arguments, const GatewaySettings& settings);
+Outcome<Said> list_lighthouses(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> show_policy(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> set_policy(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> publish_policy(const Arguments& arguments, const GatewaySettings& settings);

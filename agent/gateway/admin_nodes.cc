@@ -53,6 +53,9 @@ static Json to_json(const NodeRecord& node, const Handshakes& handshakes) {
     json.set("public_key", node.key.base64());
     json.set("hostname", node.hostname);
     json.set("role", name_of(node.role));
+    Json endpoints{Json::Array{}};
+    for (const auto& endpoint : node.endpoints) endpoints.push(endpoint.text());
+    json.set("endpoints", std::move(endpoints));
     json.set("invite", node.invite);
     json.set("enrolled", json_of(node.enrolled));
     json.set("state", state_of(node));
@@ -92,9 +95,7 @@ Outcome<Said> list_nodes(const Arguments& arguments, const GatewaySettings& sett
                         rows));
 }
 
-// By overlay address, by key in either spelling, or by a hostname that only one node has.
-static Outcome<NodeRecord> find_node(const std::string& text,
-                                     const std::vector<NodeRecord>& nodes) {
+Outcome<NodeRecord> find_node(const std::string& text, const std::vector<NodeRecord>& nodes) {
     const auto address = IpAddress::parse(text);
     auto key = PublicKey::from_base64(text);
     if (!key) key = PublicKey::from_base64url(text);
@@ -178,14 +179,6 @@ static Outcome<WaitingRecord> find_waiting(const std::string& text, Registry& re
     if (found == nodes.end())
         return failure(ExitCode::NotFound, "no node waits with the address " + address->text());
     return *found;
-}
-
-// A conflict is between two admins, or between an admin and a node that was faster.
-template <typename T>
-static Outcome<T> decided(Result<T> result) {
-    if (!result && result.error().code == ErrorCode::Conflict)
-        return or_exit(ExitCode::Failure, std::move(result));
-    return changed(std::move(result));
 }
 
 Outcome<Said> approve_node(const Arguments& arguments, const GatewaySettings& settings) {

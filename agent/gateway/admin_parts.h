@@ -25,6 +25,17 @@ Outcome<T> changed(Result<T> result) {
     return or_exit(missing ? ExitCode::NotFound : ExitCode::Database, std::move(result));
 }
 
+// The same where a conflict is between two admins, or between an admin and a node that was faster.
+template <typename T>
+Outcome<T> decided(Result<T> result) {
+    if (!result && result.error().code == ErrorCode::Conflict)
+        return or_exit(ExitCode::Failure, std::move(result));
+    return changed(std::move(result));
+}
+
+// By overlay address, by key in either spelling, or by a hostname that only one node has.
+Outcome<NodeRecord> find_node(const std::string& text, const std::vector<NodeRecord>& nodes);
+
 Actor actor();
 
 std::string text_of(const std::optional<WallTime>& time);

@@ -38,6 +38,7 @@ Admission::Admission(GatewaySelf self, Parts parts)
       m_parts(parts),
       m_gate(m_self.private_key.duplicate(), m_self.public_key, parts.log),
       m_issuer(m_self, {parts.registry, parts.signer, parts.log}),
+      m_backbone(parts.registry, m_issuer),
       m_refusals(refusals_noted_per_minute),
       m_failures(failures_noted_per_minute) {}
 
@@ -128,9 +129,8 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
     TRY(prepare_tunnel(member.node, body, now));
     const auto node = TRY(m_issuer.renew_if_due(member.node, now));
     const Bytes attestation = TRY(m_issuer.attest(node));
-    std::vector<MeshPeer> peers;
-    peers.push_back(TRY(m_issuer.own_peer(now)));
     const auto* org = TRY(m_issuer.document(now));
+    const auto peers = TRY(m_backbone.peers_for(node.key, now));
     const Bytes bootstrap = TRY(m_issuer.bootstrap_set_for(node, peers, org->document, now));
     const MembershipAnswer membership{
         .time = now,

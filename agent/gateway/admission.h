@@ -24,6 +24,7 @@
 #include "base/time.h"
 #include "core/messages.h"
 #include "core/proof.h"
+#include "gateway/backbone.h"
 #include "gateway/boot_history.h"
 #include "gateway/exchange.h"
 #include "gateway/issuer.h"
@@ -61,6 +62,7 @@ public:
 
     ProofGate& gate() { return m_gate; }
     Issuer& issuer() { return m_issuer; }
+    Backbone& backbone() { return m_backbone; }
 
     // Whether answering this will most likely write to the registry. Decides nothing, proves nothing.
     bool may_write(const Request& request, WallTime now);
@@ -90,6 +92,7 @@ private:
     Parts m_parts;
     ProofGate m_gate;
     Issuer m_issuer;
+    Backbone m_backbone;
     std::map<PublicKey, BootHistory> m_boots;  // of each member since our start
     RateLimit m_refusals;                      // proved ones: these go to the audit log, too
     RateLimit m_failures;

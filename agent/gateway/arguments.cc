@@ -20,6 +20,12 @@ std::optional<std::string> Arguments::value(std::string_view option) const {
     return found->second;
 }
 
+std::vector<std::string> Arguments::values(std::string_view option) const {
+    const auto all = value(option).value_or("");
+    const auto words = words_of(all);
+    return {words.begin(), words.end()};
+}
+
 // --- parsing ---
 
 static std::unexpected<Error> usage(std::string what, const CommandSpec* command) {
@@ -116,8 +122,10 @@ private:
                 return usage(std::string(name) + " needs a value", m_arguments.command);
             value = m_words[m_next++];
         }
-        if (!m_arguments.options.emplace(option->name, std::move(value)).second)
+        const auto [given, is_new] = m_arguments.options.try_emplace(option->name, value);
+        if (!is_new && option->times == Times::Once)
             return usage(std::string(name) + " is given twice", m_arguments.command);
+        if (!is_new) given->second += " " + value;
         return {};
     }
 

@@ -13,10 +13,14 @@
 
 namespace fortros::gateway {
 
+// Several: each time that it is given adds to its value.
+enum class Times { Once, Several };
+
 struct OptionSpec {
     std::string_view name;   // "--expires"
     std::string_view value;  // "SPAN"; empty: a flag
     std::string_view help;
+    Times times = Times::Once;
 };
 
 struct CommandSpec {
@@ -36,6 +40,8 @@ struct Arguments {
 
     bool has(std::string_view option) const { return options.contains(option); }
     std::optional<std::string> value(std::string_view option) const;
+    // The words of all its values.
+    std::vector<std::string> values(std::string_view option) const;
 };
 
 // Options every command has: --config FILE, --help. InvalidArgument says what is wrong and where

@@ -118,6 +118,10 @@ Status EtcdMirror::put_node(std::string_view name, std::string_view value) {
         return wrong("its revision is another node's");
     if (node.revocation != 0 && !m_revocations.emplace(node.revocation, key).second)
         return wrong("its revocation is another node's");
+    if (node.record.is_member() && !node.record.endpoints.empty())
+        m_lighthouses.insert(key);
+    else
+        m_lighthouses.erase(key);
     m_nodes.insert_or_assign(key, std::move(node));
     return {};
 }
@@ -186,6 +190,13 @@ InviteRecord EtcdMirror::record_of(const EtcdInvite& invite, WallTime now) const
     for (const auto& [key, node] : m_waiting)
         if (node.invite == record.id && !node.rejected && node.expires > now) ++record.waiting;
     return record;
+}
+
+std::vector<const EtcdNode*> EtcdMirror::lighthouses() const {
+    std::vector<const EtcdNode*> nodes;
+    for (const auto& key : m_lighthouses) nodes.push_back(find_node(key));
+    std::ranges::stable_sort(nodes, {}, [](const auto* node) { return node->record.enrolled; });
+    return nodes;
 }
 
 std::vector<const EtcdNode*> EtcdMirror::nodes_since(std::uint64_t revision,

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -48,6 +49,8 @@ public:
     Attested record_of(const Attested& gateway) const;
 
     std::vector<const EtcdNode*> nodes_since(std::uint64_t revision, std::size_t limit) const;
+    // The members that have endpoints, those that enrolled first first.
+    std::vector<const EtcdNode*> lighthouses() const;
     const std::map<std::string, EtcdInvite>& invites() const { return m_invites; }
     const std::map<PublicKey, WaitingRecord>& waiting() const { return m_waiting; }
     // Oldest first.
@@ -69,6 +72,7 @@ private:
     std::map<PublicKey, WaitingRecord> m_waiting;
     std::map<PublicKey, Attested> m_gateways;
     std::map<IpAddress, PublicKey> m_addresses;                 // of nodes
+    std::set<PublicKey> m_lighthouses;                          // members with endpoints
     std::map<std::uint64_t, PublicKey> m_changes;               // of nodes, by their revision
     std::map<std::uint64_t, PublicKey> m_revocations;           // of nodes, by their number
     std::unordered_map<std::string, EtcdRevision> m_revisions;  // of every key, by its name

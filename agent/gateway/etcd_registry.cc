@@ -182,6 +182,36 @@ Result<NodeRecord> EtcdRegistry::mark_key_shared(const PublicKey& key, const Act
     });
 }
 
+Result<NodeRecord> EtcdRegistry::set_lighthouse(const PublicKey& key,
+                                                const std::vector<Endpoint>& endpoints,
+                                                const Actor& actor, WallTime now) {
+    ASSERT(endpoints.size() <= member_endpoints_limit);
+    return transact<NodeRecord>([&](EtcdChange& change) -> Result<NodeRecord> {
+        auto node = TRY(member(key));
+        NodeRecord& record = node.record;
+        const Role role = endpoints.empty() ? Role::Node : Role::Lighthouse;
+        if (record.role == role && record.endpoints == endpoints) return mirror().record_of(node);
+        if (record.endpoints.empty() && !endpoints.empty() &&
+            mirror().lighthouses().size() >= lighthouses_limit)
+            return too_many_lighthouses();
+        // With its new serial it would not count as expired any more, where a renewal says so.
+        record.attested_until = mirror().record_of(node).attested_until;
+        record.role = role;
+        record.endpoints = endpoints;
+        record.serial = ++change.head.serial;
+        change.note(entry_about_lighthouse(record, actor, now));
+        return put_node(change, std::move(node));
+    });
+}
+
+Result<std::vector<NodeRecord>> EtcdRegistry::lighthouses() {
+    m_store->begin();
+    TRY(m_store->require_recent());
+    std::vector<NodeRecord> nodes;
+    for (const auto* node : mirror().lighthouses()) nodes.push_back(mirror().record_of(*node));
+    return nodes;
+}
+
 // --- gateways ---
 
 Result<std::optional<Attested>> EtcdRegistry::find_gateway(const PublicKey& key) {

@@ -30,6 +30,9 @@ public:
     Result<NodeRecord> retire_node(const PublicKey& key, const Actor& actor, WallTime now) override;
     Result<NodeRecord> mark_key_shared(const PublicKey& key, const Actor& actor,
                                        WallTime now) override;
+    Result<NodeRecord> set_lighthouse(const PublicKey& key, const std::vector<Endpoint>& endpoints,
+                                      const Actor& actor, WallTime now) override;
+    Result<std::vector<NodeRecord>> lighthouses() override;
     Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision,
                                                 std::size_t limit = SIZE_MAX) override;
     Result<History> history() override;

@@ -91,6 +91,7 @@ std::string to_json_text(const EtcdNode& node) {
     json.set("overlay_address", record.overlay_address.text());
     json.set("role", name_of(record.role));
     set_if(json, "hostname", record.hostname);
+    set_if(json, "endpoints", text_of(record.endpoints));
     json.set("invite", record.invite);
     json.set("enrolled", number_of(record.enrolled));
     set_if(json, "revoked", record.revoked);
@@ -275,6 +276,9 @@ Result<EtcdNode> parse_etcd_node(std::string_view text) {
     node.record.overlay_address = TRY(row.address("overlay_address"));
     node.record.role = TRY(row.role("role"));
     node.record.hostname = TRY(row.optional_text("hostname"));
+    auto endpoints = endpoints_from(TRY(row.optional_text("endpoints")));
+    if (!endpoints) return row.json().bad("endpoints", "are none");
+    node.record.endpoints = std::move(*endpoints);
     node.record.invite = TRY(row.text("invite"));
     node.record.enrolled = TRY(row.time("enrolled"));
     node.record.revoked = TRY(row.optional_time("revoked"));

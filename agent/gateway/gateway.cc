@@ -31,6 +31,7 @@ static constexpr Duration rotation_interval = 5s;
 // Of the time at most this part goes into it.
 static constexpr int reconcile_share = 20;
 static constexpr Duration validity_interval = 12h;
+static constexpr Duration renewal_interval = 1min;
 static constexpr std::uint32_t warnings_per_minute = 6;
 
 namespace {
@@ -55,6 +56,7 @@ private:
     void on_signal();
     void on_tick();
     void follow_registry();
+    void renew_lighthouses();
     Status bring_in_line();
     Status apply_changes();
     void warn(std::string event, const Error& error);
@@ -80,6 +82,7 @@ private:
     RateLimit m_warnings{warnings_per_minute};
     Instant m_next_reconcile{};
     Instant m_next_validity_report{};
+    Instant m_next_renewal{};
 };
 
 }  // namespace
@@ -276,6 +279,7 @@ void Gateway::on_tick() {
     if (now >= m_next_validity_report) report_validities();
     if (now >= m_next_reconcile) m_must_reconcile = true;
     follow_registry();
+    if (now >= m_next_renewal) renew_lighthouses();
 }
 
 // Level-triggered: whatever failed is done again at the next tick.
@@ -286,7 +290,16 @@ void Gateway::follow_registry() {
     auto status = m_must_reconcile ? bring_in_line() : apply_changes();
     m_must_reconcile = !status;
     if (!status) warn("tunnels-failed", status.error());
-    m_feed->look(wall_now());
+    // Somebody may have become one just now, after a year without a join.
+    renew_lighthouses();
+}
+
+void Gateway::renew_lighthouses() {
+    m_next_renewal = monotonic_now() + renewal_interval;
+    const auto now = wall_now();
+    if (auto status = m_admission->backbone().renew_due(now); !status)
+        warn("renewal-failed", status.error());
+    m_feed->look(now);
 }
 
 Status Gateway::bring_in_line() {

@@ -51,6 +51,22 @@ Result<Bytes> Issuer::attest(const NodeRecord& node) const {
     return attest(node.key, node.role, {node.serial, node.attested_until});
 }
 
+Result<MeshPeer> Issuer::peer(const NodeRecord& node) const {
+    MeshPeer peer{
+        .key = node.key,
+        .role = node.role,
+        .overlay_address = overlay_address(m_self.prefix, node.key),
+        .endpoints = node.endpoints,
+        .attestation = TRY(attest(node)),
+    };
+    // A node that finds one of these refuses everything that comes with it.
+    std::erase_if(peer.endpoints, [this](const Endpoint& endpoint) {
+        return !check_endpoint(endpoint, m_self.prefix);
+    });
+    if (!peer.endpoints.empty()) peer.keepalive_seconds = m_self.keepalive_seconds;
+    return peer;
+}
+
 Status Issuer::attest_self(WallTime now) {
     if (!m_own) m_own = TRY(m_parts.registry.find_gateway(m_self.public_key));
     const bool is_usable = m_own && now < m_own->not_after;

@@ -50,6 +50,8 @@ public:
     }
     Result<NodeRecord> renew_if_due(const NodeRecord& node, WallTime now);
     Result<Bytes> attest(const NodeRecord& node) const;
+    // The member as a peer, with what it was attested; where it can be reached, if everybody can.
+    Result<MeshPeer> peer(const NodeRecord& node) const;
 
     // The newest; good until the next call.
     Result<const PublishedDocument*> document(WallTime now) { return m_publisher.current(now); }

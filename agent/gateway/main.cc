@@ -27,6 +27,11 @@ constexpr OptionSpec create_options[] = {
     {"--json", "", "for programs"},
 };
 
+constexpr OptionSpec lighthouse_options[] = {
+    {"--endpoint", "ADDR:PORT", "where everybody reaches its WireGuard; may be given again",
+     Times::Several},
+};
+
 constexpr OptionSpec policy_options[] = {
     {"--sources", "LIST",
      "what may name a gateway to enrolled nodes: \"cached dhcp-dns\"; image: as each image says"},
@@ -101,6 +106,17 @@ constexpr CommandSpec commands[] = {
      "invite\n"
      "if strangers have it. An admin who has erred approves the node all the same.",
      {}},
+    {"lighthouse set", "NODE", "make a member a lighthouse",
+     "NODE is as in node revoke. Every node is told of it with its endpoints, the best first: by "
+     "the\n"
+     "member feed at once, and with each answer. The host needs WireGuard's port open, and "
+     "forwards\n"
+     "for others. Given again it changes the endpoints; at most 16 members may have some.",
+     lighthouse_options},
+    {"lighthouse unset", "NODE", "make a lighthouse a node like others", "", {}},
+    {"lighthouse list", "", "list the lighthouses",
+     "One without endpoints, which has come with an invite for a lighthouse, is told to nobody.",
+     json_only},
     {"policy show", "", "show what the org document says", "", json_only},
     {"policy set", "", "change what the org document says",
      "The document goes to every node with its next join, which takes nothing older from then on.\n"
@@ -142,10 +158,11 @@ constexpr CommandSpec commands[] = {
 using Run = Outcome<Said> (*)(const Arguments&, const GatewaySettings&);
 
 // In the order of the table above; serve is none of them.
-constexpr Run runs[] = {nullptr,     check_config, create_invite, list_invites,   revoke_invite,
-                        list_nodes,  revoke_node,  retire_node,   list_waiting,   approve_node,
-                        reject_node, show_policy,  set_policy,    publish_policy, show_audit,
-                        check_audit, backup,       restore};
+constexpr Run runs[] = {
+    nullptr,          check_config,     create_invite, list_invites, revoke_invite,  list_nodes,
+    revoke_node,      retire_node,      list_waiting,  approve_node, reject_node,    set_lighthouse,
+    unset_lighthouse, list_lighthouses, show_policy,   set_policy,   publish_policy, show_audit,
+    check_audit,      backup,           restore};
 static_assert(std::size(runs) == std::size(commands));
 
 Outcome<Said> run_serve(const GatewaySettings& settings) {

@@ -159,11 +159,7 @@ Result<MemberFeed::Page> MemberFeed::make_page(const FeedPosition& since, WallTi
             removed.push(node.key.base64());
             continue;
         }
-        Bytes attestation = TRY(m_parts.issuer.attest(node));
-        Json member = to_json(MeshPeer{.key = node.key,
-                                       .role = node.role,
-                                       .overlay_address = node.overlay_address,
-                                       .attestation = std::move(attestation)});
+        Json member = to_json(TRY(m_parts.issuer.peer(node)));
         if (!node.hostname.empty()) member.set("hostname", node.hostname);
         members.push(std::move(member));
     }

@@ -1,5 +1,7 @@
 #include "gateway/registry.h"
 
+#include "base/text.h"
+
 namespace fortros::gateway {
 
 InviteState state_of(const InviteRecord& invite, WallTime now) {
@@ -34,6 +36,37 @@ std::string description_of(const PolicyRecord& policy) {
     return "serial=" + std::to_string(policy.serial) +
            " sources=" + (policy.sources ? policy.sources->text() : "image") +
            " signers-since=" + to_rfc3339(policy.signers_since);
+}
+
+std::string text_of(const std::vector<Endpoint>& endpoints) {
+    std::vector<std::string> words;
+    for (const auto& endpoint : endpoints) words.push_back(endpoint.text());
+    return join(words, " ");
+}
+
+std::optional<std::vector<Endpoint>> endpoints_from(std::string_view text) {
+    std::vector<Endpoint> endpoints;
+    for (const auto& word : words_of(text)) {
+        const auto endpoint = Endpoint::parse(word);
+        if (!endpoint || endpoints.size() == member_endpoints_limit) return std::nullopt;
+        endpoints.push_back(*endpoint);
+    }
+    return endpoints;
+}
+
+std::unexpected<Error> too_many_lighthouses() {
+    return fail(ErrorCode::Conflict, "there are " + std::to_string(lighthouses_limit) +
+                                         " lighthouses already, and nodes take no more");
+}
+
+AuditEntry entry_about_lighthouse(const NodeRecord& node, const Actor& actor, WallTime now) {
+    const bool is_one = !node.endpoints.empty();
+    return {.time = now,
+            .event = is_one ? "lighthouse-set" : "lighthouse-unset",
+            .actor = actor,
+            .node = node.key,
+            .invite = node.invite,
+            .detail = is_one ? text_of(node.endpoints) : node.hostname};
 }
 
 }  // namespace fortros::gateway

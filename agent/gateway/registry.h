@@ -18,6 +18,7 @@
 #include "core/messages.h"
 #include "core/org_document.h"
 #include "core/overlay.h"
+#include "core/overlay_plan.h"
 #include "gateway/invite.h"
 
 namespace fortros::gateway {
@@ -25,12 +26,18 @@ namespace fortros::gateway {
 // No attestation that is given out lives longer.
 inline constexpr std::chrono::days attestation_life{30};
 
+// So many endpoints a member may have: as many as an answer carries (core/messages.cc).
+inline constexpr std::size_t member_endpoints_limit = 8;
+// So many members may have some: a node takes no more gateways and lighthouses in all.
+inline constexpr std::size_t lighthouses_limit = lighthouse_limit;
+
 struct NodeRecord {
     PublicKey key;
     IpAddress overlay_address;
     Role role = Role::Node;
-    std::string hostname{};  // may be empty
-    std::string invite{};    // id of the invite that it came with
+    std::string hostname{};             // may be empty
+    std::vector<Endpoint> endpoints{};  // where everybody reaches a lighthouse, best first
+    std::string invite{};               // id of the invite that it came with
     WallTime enrolled{};
     std::optional<WallTime> revoked{};     // thrown out
     std::optional<WallTime> retired{};     // gone in peace: its key is lost, or its machine
@@ -113,6 +120,10 @@ struct PolicyRecord {
     bool operator==(const PolicyRecord&) const = default;
 };
 std::string description_of(const PolicyRecord& policy);  // for the audit log
+
+// "192.0.2.1:51820 [2001:db8::1]:51820", and back; nothing for what is not that, or too many.
+std::string text_of(const std::vector<Endpoint>& endpoints);
+std::optional<std::vector<Endpoint>> endpoints_from(std::string_view text);
 
 // Revisions of records. Who knows one from before `began` knows another history, which was lost with
 // a newer file, and has to learn everything anew.
@@ -203,6 +214,10 @@ inline constexpr std::uint32_t waiting_limit = 512;
 // ApprovalRefused, or Busy when too many wait already.
 using Decision = std::variant<Member, Waiting, RefusalCode>;
 
+// What every store says of set_lighthouse().
+std::unexpected<Error> too_many_lighthouses();
+AuditEntry entry_about_lighthouse(const NodeRecord& node, const Actor& actor, WallTime now);
+
 // Notices that somebody else has changed the registry: an admin command, or another gateway. What
 // changed is asked with nodes_since() and policy(): a watcher that has missed any number of changes
 // has missed none, because each record tells its newest revision, and none is ever removed.
@@ -266,6 +281,16 @@ public:
     // Keeps that two machines use a member's key. NotFound if it is no member (any more).
     virtual Result<NodeRecord> mark_key_shared(const PublicKey& key, const Actor& actor,
                                                WallTime now) = 0;
+
+    // Makes a member a lighthouse that everybody reaches at these endpoints, or, without any, a node
+    // like others. It has the next serial for its attestation, which ends when it did. Idempotent.
+    // NotFound if it is no member (any more), Conflict when lighthouses_limit others have endpoints.
+    // At most member_endpoints_limit of them.
+    virtual Result<NodeRecord> set_lighthouse(const PublicKey& key,
+                                              const std::vector<Endpoint>& endpoints,
+                                              const Actor& actor, WallTime now) = 0;
+    // The members that have endpoints, those that enrolled first first.
+    virtual Result<std::vector<NodeRecord>> lighthouses() = 0;
 
     // Every record that changed after `revision`, revoked ones included, in the order of change.
     // The first `limit` of them.

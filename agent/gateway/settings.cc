@@ -31,7 +31,7 @@ static Result<Endpoint> listen_setting(std::string_view text) {
     return *endpoint;
 }
 
-static Result<Endpoint> wireguard_endpoint_setting(std::string_view text) {
+Result<Endpoint> wireguard_endpoint_setting(std::string_view text) {
     const auto endpoint = Endpoint::parse(text, 51820);
     // A node refuses these, too: they are no address of another host.
     if (!endpoint || endpoint->address.is_unspecified() || endpoint->address.is_multicast() ||

@@ -71,6 +71,9 @@ struct OrgSettings {
 Result<GatewaySettings> parse_gateway_settings(std::string_view text, const std::string& path);
 Result<OrgSettings> parse_org_settings(std::string_view text, const std::string& path);
 
+// An address at which nodes can reach a WireGuard: "192.0.2.1:51820", or with that port "192.0.2.1".
+Result<Endpoint> wireguard_endpoint_setting(std::string_view text);
+
 // Reads and joins both files.
 Result<GatewaySettings> load_gateway_settings(const std::string& path);
 

@@ -246,6 +246,41 @@ Result<NodeRecord> SqliteRegistry::mark_key_shared(const PublicKey& key, const A
     return *node;
 }
 
+Result<NodeRecord> SqliteRegistry::set_lighthouse(const PublicKey& key,
+                                                  const std::vector<Endpoint>& endpoints,
+                                                  const Actor& actor, WallTime now) {
+    ASSERT(endpoints.size() <= member_endpoints_limit);
+    auto transaction = TRY(Transaction::begin(m_database));
+    auto node = TRY(find_node(key));
+    if (!node || !node->is_member())
+        return fail(ErrorCode::NotFound, "no member has the key " + key.base64());
+    const Role role = endpoints.empty() ? Role::Node : Role::Lighthouse;
+    if (node->role == role && node->endpoints == endpoints) return *node;
+    if (node->endpoints.empty() && !endpoints.empty() &&
+        TRY(lighthouses()).size() >= lighthouses_limit)
+        return too_many_lighthouses();
+    node->role = role;
+    node->endpoints = endpoints;
+    node->serial = TRY(next_serial());
+    node->revision = TRY(next_revision());
+    TRY(m_database.execute(
+        "UPDATE nodes SET role = ?2, endpoints = ?3, serial = ?4, revision = ?5 WHERE key = ?1",
+        ByteView(key.bytes), std::int64_t(node->role), text_of(endpoints), node->serial,
+        node->revision));
+    TRY(record(entry_about_lighthouse(*node, actor, now)));
+    TRY(transaction.commit());
+    return *node;
+}
+
+Result<std::vector<NodeRecord>> SqliteRegistry::lighthouses() {
+    auto row =
+        TRY(m_database.query("SELECT " NODE_COLUMNS " FROM nodes WHERE endpoints <> '' AND revoked "
+                             "IS NULL AND retired IS NULL ORDER BY enrolled, key"));
+    std::vector<NodeRecord> nodes;
+    while (TRY(row.next())) nodes.push_back(TRY(node_from(row)));
+    return nodes;
+}
+
 // --- gateways ---
 
 Result<std::optional<Attested>> SqliteRegistry::find_gateway(const PublicKey& key) {

@@ -26,11 +26,14 @@ Result<NodeRecord> node_from(const Query& row) {
     const auto key = PublicKey::from_bytes(row.blob(0));
     const auto address = IpAddress::from_bytes(row.blob(1));
     if (!key || !address) return damaged("a node without a key or an address");
+    auto endpoints = endpoints_from(row.text(12));
+    if (!endpoints) return damaged("a node with endpoints that are none");
     return NodeRecord{
         .key = *key,
         .overlay_address = *address,
         .role = TRY(role_at(row, 2)),
         .hostname = std::string(row.text(3)),
+        .endpoints = std::move(*endpoints),
         .invite = std::string(row.text(4)),
         .enrolled = time_of(row.integer(5)),
         .revoked = time_at(row, 6),

@@ -12,7 +12,7 @@ namespace fortros::gateway {
 // What stands behind SELECT. Those of an invite need the time as ?1: a use is reserved for a while.
 #define NODE_COLUMNS                                                                         \
     "key, overlay_address, role, hostname, invite, enrolled, revoked, retired, key_shared, " \
-    "serial, attested_until, revision"
+    "serial, attested_until, revision, endpoints"
 #define INVITE_COLUMNS                                                                         \
     "id, uses, used, (SELECT count(*) FROM waiting WHERE invite = invites.id AND rejected IS " \
     "NULL AND waiting.expires > ?1), approval, role, hostname, created, expires, revoked"

@@ -130,6 +130,11 @@ inline constexpr std::array registry_migrations = {
     CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit WHEN old.hash IS NOT NULL
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
     )sql",
+    // 5: where lighthouses are reached
+    R"sql(
+    ALTER TABLE nodes ADD COLUMN endpoints TEXT NOT NULL DEFAULT '';  -- "192.0.2.1:51820 [2001:db8::1]:51820"
+    CREATE INDEX nodes_with_endpoints ON nodes (enrolled, key) WHERE endpoints <> '';
+    )sql",
 };
 
 }  // namespace fortros::gateway

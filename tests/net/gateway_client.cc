@@ -240,6 +240,25 @@ private:
         return json;
     }
 
+    // Each peer, and what an agent would make of it: its interface, and what is allowed there.
+    static Json peers_of(const MembershipAnswer& answer) {
+        const auto plan =
+            make_overlay_plan(answer.prefix, answer.overlay_address, answer.peers, {});
+        Json peers{Json::Array{}};
+        for (const auto& peer : answer.peers) {
+            Json json = to_json(peer);
+            for (const auto& interface : plan.interfaces)
+                for (const auto& planned : interface.peers) {
+                    if (planned.key != peer.key) continue;
+                    json.set("interface", interface.name);
+                    json.set("endpoint", planned.endpoint ? planned.endpoint->text() : "");
+                    json.set("allowed_ips", planned.allowed_ips.front().text());
+                }
+            peers.push(std::move(json));
+        }
+        return peers;
+    }
+
     static Json as_it_came(const HttpAnswer& answer) {
         Json headers{Json::Object{}};
         for (const auto& [name, value] : answer.headers) headers.set(name, value);
@@ -274,6 +293,7 @@ private:
             json.set("hostname", joined->answer.hostname);
             json.set("role", name_of(joined->answer.role));
             json.set("serial", static_cast<std::int64_t>(joined->attestation.serial));
+            json.set("peers", peers_of(joined->answer));
             json.set("bootstrap", to_base64(joined->answer.bootstrap));
             json.set("bootstrap_problem", joined->bootstrap_problem);
         }

@@ -30,6 +30,16 @@ def test_the_readme_has_every_setting_of_the_gateway():
     expect_none_missing(keys)
 
 
+def test_the_readme_has_every_command_of_the_gateway():
+    """Somebody would write a script for what there is a command for."""
+    source = (TREE / "agent/gateway/main.cc").read_text()
+    table = re.search(r"CommandSpec commands\[\] = \{\n(.*?)\n\};", source, re.S)[1]
+    names = re.findall(r'^    \{"([a-z][a-z -]*)"', table, re.M)
+    assert len(names) >= 20, names
+    missing = [name for name in names if name not in README]
+    assert not missing, f"not in the README: {missing}"
+
+
 def test_the_example_has_every_setting_of_the_agent():
     """Whoever starts from the example would believe that there is no more."""
     example = (TREE / "initramfs/default.conf").read_text()

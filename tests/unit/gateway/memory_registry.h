@@ -149,6 +149,34 @@ public:
         return node->second;
     }
 
+    Result<NodeRecord> set_lighthouse(const PublicKey& key, const std::vector<Endpoint>& endpoints,
+                                      const Actor& actor, WallTime now) override {
+        if (fault) return std::unexpected(*fault);
+        const auto found = m_nodes.find(key);
+        if (found == m_nodes.end() || !found->second.is_member())
+            return fail(ErrorCode::NotFound, "none");
+        NodeRecord& node = found->second;
+        const Role role = endpoints.empty() ? Role::Node : Role::Lighthouse;
+        if (node.role == role && node.endpoints == endpoints) return node;
+        if (node.endpoints.empty() && !endpoints.empty() &&
+            lighthouses()->size() >= lighthouses_limit)
+            return too_many_lighthouses();
+        ++writes;
+        node.role = role;
+        node.endpoints = endpoints;
+        node.serial = ++m_serial;
+        node.revision = ++m_revision;
+        note(entry_about_lighthouse(node, actor, now));
+        return node;
+    }
+    Result<std::vector<NodeRecord>> lighthouses() override {
+        std::vector<NodeRecord> nodes;
+        for (const auto& [key, node] : m_nodes)
+            if (node.is_member() && !node.endpoints.empty()) nodes.push_back(node);
+        std::ranges::stable_sort(nodes, {}, &NodeRecord::enrolled);
+        return nodes;
+    }
+
     Result<History> history() override { return History{m_history, m_revision}; }
     Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision,
                                                 std::size_t limit = SIZE_MAX) override {

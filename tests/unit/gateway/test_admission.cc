@@ -115,6 +115,122 @@ TEST_CASE("admission: an invite and a proof make a member") {
     CHECK(world.registry.find_node(node.public_key)->has_value());
 }
 
+// --- lighthouses ---
+
+namespace {
+
+const Endpoint lighthouse_endpoint = *Endpoint::parse("203.0.113.5:51820");
+
+// Another member, at `endpoints`; one with a greater seed has enrolled later.
+PublicKey make_lighthouse(World& world, std::uint64_t seed,
+                          const std::vector<Endpoint>& endpoints = {lighthouse_endpoint}) {
+    const std::string text = invite.substr(0, invite.size() - 2) + std::to_string(10 + seed);
+    world.open_invite(text, 1);
+    FakeNode node(seed);
+    const auto answer = world.handle(node.enroll(world.gateway.public_key, text),
+                                     noon + std::chrono::seconds{seed});
+    REQUIRE_MESSAGE(answer.status == 200, answer.body);
+    REQUIRE(world.registry.set_lighthouse(node.public_key, endpoints, "uid 0", noon));
+    return node.public_key;
+}
+
+MembershipAnswer joined(World& world, FakeNode& node, WallTime now = noon) {
+    const auto answer = world.handle(node.join(world.gateway.public_key), now);
+    REQUIRE_MESSAGE(answer.status == 200, answer.body);
+    return *parse_membership_answer(answer.body);
+}
+
+}  // namespace
+
+// A node would have no way into the overlay but the one gateway that has answered it.
+TEST_CASE("admission: every answer names the lighthouses, to all but themselves") {
+    World world;
+    FakeNode node(2), first(3), second(4);
+    world.enrolled(node);
+    make_lighthouse(world, 3);
+    const std::vector both{lighthouse_endpoint, *Endpoint::parse("[2001:db8::5]:51820")};
+    make_lighthouse(world, 4, both);
+    const auto answer = joined(world, node);
+    REQUIRE(answer.peers.size() == 3);
+    CHECK(answer.peers[0].key == world.gateway.public_key);
+    const auto& peer = answer.peers[2];
+    CHECK(answer.peers[1].key == first.public_key);
+    CHECK(peer.key == second.public_key);
+    CHECK(peer.role == Role::Lighthouse);
+    CHECK(peer.overlay_address == overlay_address(world.prefix, second.public_key));
+    CHECK(peer.endpoints == both);
+    CHECK(peer.keepalive_seconds == 25);
+    const auto attestation =
+        check_attestation(peer.attestation, {world.signer->facts()}, world.prefix, noon);
+    REQUIRE(attestation);
+    CHECK(attestation->role == Role::Lighthouse);
+    CHECK(attestation->node == second.public_key);
+    const auto set = parse_bootstrap_set(answer.bootstrap);
+    REQUIRE(set);
+    REQUIRE(set->peers.size() == 3);
+    CHECK(set->peers[2].role == Role::Lighthouse);
+
+    const auto own = joined(world, second);
+    CHECK(own.role == Role::Lighthouse);
+    REQUIRE(own.peers.size() == 2);
+    CHECK(own.peers[1].key == first.public_key);
+}
+
+// One machine that was thrown out, or has long been gone, would keep every node from joining.
+TEST_CASE("admission: a lighthouse that a node must not believe is not named") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    const auto key = make_lighthouse(world, 3);
+    CHECK(joined(world, node).peers.size() == 2);
+    SUBCASE("it is revoked") { REQUIRE(world.registry.revoke_node(key, "uid 0", noon)); }
+    SUBCASE("it is a node again") {
+        REQUIRE(world.registry.set_lighthouse(key, {}, "uid 0", noon));
+    }
+    SUBCASE("its attestation is over") {
+        REQUIRE(world.registry.renew(key, noon + std::chrono::minutes{10}));
+    }
+    SUBCASE("it would be reached through the overlay itself") {
+        const Endpoint inside{overlay_address(world.prefix, key), 51820};
+        REQUIRE(world.registry.set_lighthouse(key, {inside}, "uid 0", noon));
+    }
+    CHECK(joined(world, node).peers.size() == 1);
+}
+
+// It runs for years without a join: after a month nobody would believe it any more.
+TEST_CASE("admission: a lighthouse's attestation is renewed without its asking") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    const auto key = make_lighthouse(world, 3);
+    auto& backbone = world.admission->backbone();
+    const auto writes = world.registry.writes;
+    REQUIRE(backbone.renew_due(noon + std::chrono::days{10}));
+    CHECK(world.registry.writes == writes);
+    const WallTime later = noon + std::chrono::days{20};
+    REQUIRE(backbone.renew_due(later));
+    CHECK(world.registry.writes == writes + 1);
+    CHECK((*world.registry.find_node(key))->attested_until == later + attestation_life);
+    REQUIRE(backbone.renew_due(later));
+    CHECK(world.registry.writes == writes + 1);
+    // What it is told with is the new one.
+    const auto answer = joined(world, node, noon + std::chrono::days{45});
+    REQUIRE(answer.peers.size() == 2);
+    CHECK(check_attestation(answer.peers[1].attestation, {world.signer->facts()}, world.prefix,
+                            noon + std::chrono::days{45}));
+}
+
+// Which of them a node leaves out would be chance.
+TEST_CASE("admission: no more gateways and lighthouses are named than a node takes") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    for (std::uint64_t seed = 3; seed < 3 + lighthouses_limit; ++seed) make_lighthouse(world, seed);
+    const auto answer = joined(world, node);
+    CHECK(answer.peers.size() == lighthouse_limit);
+    CHECK(answer.peers[0].key == world.gateway.public_key);
+}
+
 // A node takes neither answer nor set without it; and what is revoked must be known to all.
 TEST_CASE("admission: every 200 carries the org document of the moment") {
     World world;

@@ -10,10 +10,12 @@ using namespace fortros::gateway;
 namespace {
 
 constexpr OptionSpec options[] = {{"--uses", "N", "how many"}, {"--json", "", "for programs"}};
+constexpr OptionSpec several[] = {{"--at", "ADDR", "where", Times::Several}};
 constexpr CommandSpec commands[] = {
     {"serve", "", "serve nodes", "", {}},
     {"invite create", "", "make an invite", "More about it.", options},
     {"invite revoke", "ID", "revoke an invite", "", {}},
+    {"node move", "NODE", "move a node", "", several},
 };
 
 Result<Arguments> parse(std::string_view line) { return parse_arguments(words_of(line), commands); }
@@ -42,6 +44,14 @@ TEST_CASE("arguments: commands, options and words are told apart, in any order o
     }
     CHECK(parse("invite revoke abc")->words == std::vector<std::string>{"abc"});
     CHECK(parse("serve")->command == &commands[0]);
+}
+
+// Of two addresses one would be lost.
+TEST_CASE("arguments: what may be given several times is all there, in its order") {
+    const auto values = [](std::string_view line) { return parse(line)->values("--at"); };
+    CHECK(values("node move a --at 1 --at=2") == std::vector<std::string>{"1", "2"});
+    CHECK(values("node move a --at 1") == std::vector<std::string>{"1"});
+    CHECK(values("node move a").empty());
 }
 
 // A typo would be ignored: an invite for one node would be one for all.

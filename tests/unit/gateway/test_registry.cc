@@ -320,6 +320,116 @@ TEST_CASE("registry: a gateway's own attestation is kept") {
     });
 }
 
+// --- lighthouses ---
+
+namespace {
+
+const std::vector<Endpoint> public_endpoints = {*Endpoint::parse("203.0.113.5:51820"),
+                                                *Endpoint::parse("[2001:db8::5]:443")};
+
+}  // namespace
+
+// Nodes would hear of a lighthouse that nothing vouches for, or with the role that it had before.
+TEST_CASE("registry: a lighthouse has role, endpoints and a new attestation at once") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "two", 2);
+        const auto before =
+            member_of(must(registry.enrol(enrolment_of(1, "two"), stranger, noon))).node;
+        const auto other =
+            member_of(must(registry.enrol(enrolment_of(2, "two"), stranger, noon))).node;
+        CHECK(before.endpoints.empty());
+        CHECK(must(registry.lighthouses()).empty());
+
+        const auto lit = must(registry.set_lighthouse(key_of(1), public_endpoints, admin, noon));
+        auto expected = before;
+        expected.role = Role::Lighthouse;
+        expected.endpoints = public_endpoints;
+        expected.serial = lit.serial;
+        expected.revision = lit.revision;
+        CHECK(lit == expected);
+        CHECK(lit.serial > other.serial);
+        CHECK(lit.revision > other.revision);
+        CHECK(must(registry.find_node(key_of(1))) == lit);
+        CHECK(must(registry.lighthouses()) == std::vector{lit});
+        CHECK(must(registry.nodes_since(other.revision)) == std::vector{lit});
+        CHECK(must(registry.history()).newest == lit.revision);
+        const auto entry = must(registry.audit(1))[0];
+        CHECK(entry.event == "lighthouse-set");
+        CHECK(entry.actor == admin);
+        CHECK(entry.node == key_of(1));
+        CHECK(entry.detail == "203.0.113.5:51820 [2001:db8::5]:443");
+
+        // Again: nothing new, nothing written.
+        CHECK(must(registry.set_lighthouse(key_of(1), public_endpoints, admin, noon)) == lit);
+        CHECK(must(registry.audit(1))[0] == entry);
+
+        const auto moved =
+            must(registry.set_lighthouse(key_of(1), {public_endpoints[1]}, admin, noon));
+        CHECK(moved.endpoints == std::vector{public_endpoints[1]});
+        CHECK(moved.revision > lit.revision);
+
+        const auto node = must(registry.set_lighthouse(key_of(1), {}, admin, noon));
+        CHECK(node.role == Role::Node);
+        CHECK(node.endpoints.empty());
+        CHECK(node.serial > moved.serial);
+        CHECK(must(registry.lighthouses()).empty());
+        CHECK(must(registry.audit(1))[0].event == "lighthouse-unset");
+        CHECK(!must(verify_audit(registry)).flaw);
+    });
+}
+
+// A machine that was thrown out would stay everybody's relay.
+TEST_CASE("registry: only members are lighthouses") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "three", 3);
+        for (std::uint8_t number : {1, 2, 3}) {
+            must(registry.enrol(enrolment_of(number, "three"), stranger, noon));
+            must(registry.set_lighthouse(key_of(number), public_endpoints, admin, noon));
+        }
+        must(registry.revoke_node(key_of(1), admin, noon));
+        must(registry.retire_node(key_of(2), admin, noon));
+        const auto left = must(registry.lighthouses());
+        REQUIRE(left.size() == 1);
+        CHECK(left[0].key == key_of(3));
+        for (std::uint8_t number : {1, 2, 9})
+            CHECK(registry.set_lighthouse(key_of(number), {}, admin, noon).error().code ==
+                  ErrorCode::NotFound);
+        // What it was attested goes on as it does for others.
+        CHECK(must(registry.renew(key_of(3), noon + one_day)).endpoints == public_endpoints);
+        must(registry.change_policy({.renew = Renewal::All}, admin, noon));
+        CHECK(must(registry.lighthouses())[0].attested_until == WallTime{});
+        CHECK(must(registry.set_lighthouse(key_of(3), {public_endpoints[0]}, admin, noon))
+                  .attested_until == WallTime{});
+    });
+}
+
+// Some would be told to nobody, and nobody would know which.
+TEST_CASE("registry: there are no more lighthouses than a node takes") {
+    for_each_store([](Registry& registry) {
+        make_open_invite(registry, "many", 99);
+        std::vector<PublicKey> keys;
+        for (std::uint8_t number = 1; number <= lighthouses_limit + 1; ++number) {
+            // In the order of their keys they come neither here nor there.
+            const auto enrolment = enrolment_of(static_cast<std::uint8_t>(number * 37), "many");
+            const WallTime now = noon + std::chrono::seconds{number};
+            must(registry.enrol(enrolment, stranger, now));
+            keys.push_back(enrolment.key);
+        }
+        for (std::size_t i = 0; i < lighthouses_limit; ++i)
+            must(registry.set_lighthouse(keys[i], public_endpoints, admin, noon));
+        CHECK(registry.set_lighthouse(keys.back(), public_endpoints, admin, noon).error().code ==
+              ErrorCode::Conflict);
+        CHECK(must(registry.find_node(keys.back()))->role == Role::Node);
+        const auto all = must(registry.lighthouses());
+        REQUIRE(all.size() == lighthouses_limit);
+        for (std::size_t i = 0; i < all.size(); ++i) CHECK(all[i].key == keys[i]);
+        // One that there is may change, and one that goes leaves its place to another.
+        must(registry.set_lighthouse(keys[0], {public_endpoints[0]}, admin, noon));
+        must(registry.set_lighthouse(keys[0], {}, admin, noon));
+        must(registry.set_lighthouse(keys.back(), public_endpoints, admin, noon));
+    });
+}
+
 // A watcher would miss a revocation, or apply it before the enrolment.
 TEST_CASE("registry: changes come in their order, each once") {
     for_each_store([](Registry& registry) {

@@ -218,6 +218,40 @@ TEST_CASE("sqlite registry: several calls at once are durable together or not at
     CHECK(!called);
 }
 
+// An update of the gateway would lose its lighthouses' endpoints, or its members.
+TEST_CASE("sqlite registry: a file from before there were lighthouses is brought up to date") {
+    const TemporaryDirectory folder;
+    const auto path = folder.path("gateway.db");
+    {
+        auto old = Database::open(path, 1s);
+        REQUIRE(old);
+        constexpr std::size_t before = 4;
+        for (std::size_t i = 0; i < before; ++i) REQUIRE(old->run_script(registry_migrations[i]));
+        REQUIRE(old->run_script("PRAGMA foreign_keys = OFF"));
+        const std::string content =
+            "PRAGMA application_id = " + std::to_string(registry_application_id) +
+            "; PRAGMA user_version = " + std::to_string(before) +
+            "; INSERT INTO organisation VALUES (1, x'fd123456789a', 1, 1, 0);"
+            "INSERT INTO nodes (key, overlay_address, role, hostname, invite, enrolled, serial, "
+            "attested_until, revision) VALUES (x'01" +
+            std::string(62, '0') + "', x'fd12" + std::string(28, '0') +
+            "', 2, 'lh1', 'i', 5, 1, 9, 1);";
+        REQUIRE(old->run_script(content.c_str()));
+    }
+    auto registry = open_registry(path);
+    CHECK(registry->check());
+    const auto node = registry->find_node(key_of(1));
+    REQUIRE(node->has_value());
+    CHECK((*node)->role == Role::Lighthouse);
+    CHECK((*node)->endpoints.empty());
+    CHECK(registry->lighthouses()->empty());
+    const std::vector endpoints{*Endpoint::parse("203.0.113.5:51820")};
+    REQUIRE(registry->set_lighthouse(key_of(1), endpoints, "uid 0", noon));
+    registry.reset();
+    registry = open_registry(path);
+    CHECK(registry->lighthouses()->at(0).endpoints == endpoints);
+}
+
 // An update of the gateway would lose its members, or make their invites ask for approval.
 TEST_CASE("sqlite registry: a file of the first version is brought up to date") {
     const TemporaryDirectory folder;
