@@ -38,5 +38,7 @@ Outcome<Said> check_audit(const Arguments& arguments, const GatewaySettings& set
 Outcome<Said> backup(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> restore(const Arguments& arguments, const GatewaySettings& settings);
 Outcome<Said> check_config(const Arguments& arguments, const GatewaySettings& settings);
+// Before there are settings: `path` is where they will be.
+Outcome<Said> init(const Arguments& arguments, const std::string& path);
 
 }  // namespace fortros::gateway

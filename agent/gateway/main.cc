@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <variant>
 
 #include "core/crypto.h"
 #include "gateway/admin.h"
@@ -25,6 +26,11 @@ constexpr OptionSpec create_options[] = {
     {"--approval", "yes|no", "whether an admin must approve each (default: [Invites] Approval=)"},
     {"--output", "FILE", "write it into a new file (mode 0600) instead of showing it"},
     {"--json", "", "for programs"},
+};
+
+constexpr OptionSpec init_options[] = {
+    {"--endpoint", "ADDR:PORT", "where nodes reach this gateway's WireGuard; may be given again",
+     Times::Several},
 };
 
 constexpr OptionSpec lighthouse_options[] = {
@@ -52,6 +58,11 @@ constexpr OptionSpec overwrite_only[] = {{"--overwrite", "", "replace what is th
 
 constexpr CommandSpec commands[] = {
     {"serve", "", "serve nodes until SIGTERM", "", {}},
+    {"init", "", "make what a new gateway needs, and say what is missing",
+     "The settings file, which needs --endpoint, the WireGuard key, and, once the org's file is "
+     "there,\n"
+     "the registry. What is there already stays as it is.",
+     init_options},
     {"check-config", "", "check the settings, certificates and keys, and change nothing", "", {}},
     {"invite create", "", "make an invite",
      "The invite is shown this once; the registry keeps its hash. Put it into an image:\n"
@@ -155,22 +166,25 @@ constexpr CommandSpec commands[] = {
      overwrite_only},
 };
 
-using Run = Outcome<Said> (*)(const Arguments&, const GatewaySettings&);
-
-// In the order of the table above; serve is none of them.
-constexpr Run runs[] = {
-    nullptr,          check_config,     create_invite, list_invites, revoke_invite,  list_nodes,
-    revoke_node,      retire_node,      list_waiting,  approve_node, reject_node,    set_lighthouse,
-    unset_lighthouse, list_lighthouses, show_policy,   set_policy,   publish_policy, show_audit,
-    check_audit,      backup,           restore};
-static_assert(std::size(runs) == std::size(commands));
-
-Outcome<Said> run_serve(const GatewaySettings& settings) {
+Outcome<Said> run_serve(const Arguments&, const GatewaySettings& settings) {
     forbid_core_dumps();
     LogfmtLog log;
     TRY(serve(settings, log));
     return Said{};
 }
+
+// What a command is given: the settings, or where they are, if it is the one that makes them.
+using WithSettings = Outcome<Said> (*)(const Arguments&, const GatewaySettings&);
+using WithPath = Outcome<Said> (*)(const Arguments&, const std::string& path);
+
+// In the order of the table above.
+constexpr std::variant<WithSettings, WithPath> runs[] = {
+    run_serve,     init,        check_config,   create_invite,    list_invites,
+    revoke_invite, list_nodes,  revoke_node,    retire_node,      list_waiting,
+    approve_node,  reject_node, set_lighthouse, unset_lighthouse, list_lighthouses,
+    show_policy,   set_policy,  publish_policy, show_audit,       check_audit,
+    backup,        restore};
+static_assert(std::size(runs) == std::size(commands));
 
 Outcome<Said> run(int argc, char** argv) {
     const std::vector<std::string_view> words(argv + std::min(argc, 1), argv + argc);
@@ -182,9 +196,11 @@ Outcome<Said> run(int argc, char** argv) {
     TRY(or_exit(ExitCode::Failure, crypto::initialise()));
     const auto path =
         arguments.value("--config").value_or(std::string(default_gateway_settings_path));
+    const auto& command = runs[arguments.command - commands];
+    if (const auto* with_path = std::get_if<WithPath>(&command))
+        return (*with_path)(arguments, path);
     const auto settings = TRY(or_exit(ExitCode::Settings, load_gateway_settings(path)));
-    const auto command = static_cast<std::size_t>(arguments.command - commands);
-    return runs[command] == nullptr ? run_serve(settings) : runs[command](arguments, settings);
+    return std::get<WithSettings>(command)(arguments, settings);
 }
 
 }  // namespace

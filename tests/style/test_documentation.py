@@ -30,6 +30,14 @@ def test_the_readme_has_every_setting_of_the_gateway():
     expect_none_missing(keys)
 
 
+def test_a_new_gateways_settings_have_every_setting():
+    """The same, for who begins with `fortros-gateway init`."""
+    template = (TREE / "agent/gateway/settings_template.cc").read_text()
+    elsewhere = {"Manage", "Prefix", "Domain", "GatewayName"}  # for tests, and the org's file
+    for key in keys_of("agent/gateway/settings.cc", "gateway"):
+        assert key in elsewhere or re.search(rf"^#?{key}=", template, re.M), f"{key}= is not in what init writes"
+
+
 def test_the_readme_has_every_command_of_the_gateway():
     """Somebody would write a script for what there is a command for."""
     source = (TREE / "agent/gateway/main.cc").read_text()
