@@ -38,7 +38,7 @@ Admission::Admission(GatewaySelf self, Parts parts)
       m_parts(parts),
       m_gate(m_self.private_key.duplicate(), m_self.public_key, parts.log),
       m_issuer(m_self, {parts.registry, parts.signer, parts.log}),
-      m_backbone(parts.registry, m_issuer),
+      m_backbone(m_self.public_key, {parts.registry, m_issuer, parts.vouch, parts.log}),
       m_refusals(refusals_noted_per_minute),
       m_failures(failures_noted_per_minute) {}
 

@@ -48,6 +48,7 @@ public:
         const AttestationSigner& signer;
         Random& random;
         Log& log;
+        Vouch vouch;  // for other gateways
     };
 
     Admission(GatewaySelf self, Parts parts);

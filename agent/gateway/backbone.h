@@ -1,10 +1,12 @@
-// The peers that every node is told of: this gateway and the lighthouses, as the registry has them at the
+// The peers that every node is told of: the gateways and the lighthouses, as the registry has them at the
 // moment, each with an attestation that is good. A node refuses an answer that names one peer which it
 // must not believe, so whoever cannot be vouched for is left out.
 #pragma once
 
+#include <functional>
 #include <vector>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "gateway/issuer.h"
@@ -12,12 +14,31 @@
 
 namespace fortros::gateway {
 
+// What the CA says of a gateway: its WireGuard key, and until when.
+struct Vouched {
+    PublicKey key;
+    WallTime not_after{};
+};
+// Reads it from the certificates (DER) that the gateway shows; Untrusted if the CA does not say so.
+using Vouch = std::function<Result<Vouched>(const std::vector<Bytes>& chain)>;
+
 class Backbone {
 public:
-    // Both borrowed; must outlive the backbone.
-    Backbone(Registry& registry, Issuer& issuer) : m_registry(registry), m_issuer(issuer) {}
+    struct Parts {
+        Registry& registry;
+        Issuer& issuer;
+        Vouch vouch;
+        Log& log;
+    };
 
-    // This gateway first, then the lighthouses, those that enrolled first first; never the node itself,
+    // All borrowed; must outlive the backbone. `self`: this gateway's key.
+    Backbone(const PublicKey& self, Parts parts) : m_self(self), m_parts(std::move(parts)) {}
+
+    // This gateway first, then the others that serve: by the word of the CA, for who can write into the
+    // registry decides about nodes only.
+    Result<std::vector<MeshPeer>> gateways(WallTime now);
+
+    // The gateways, then the lighthouses, those that enrolled first first; never the node itself,
     // and no more than a node takes. To be asked for after the org document that goes with them: it
     // may say less than the registry by then, and never revokes one of them.
     Result<std::vector<MeshPeer>> peers_for(const PublicKey& node, WallTime now);
@@ -31,13 +52,20 @@ private:
         NodeRecord node;
         MeshPeer peer;
     };
+    struct Gateway {
+        GatewayRecord record;  // serves_until aside
+        MeshPeer peer;         // no endpoints: not to be named
+        WallTime good_until{};
+    };
 
     Status look();
+    Result<Gateway> examine(const GatewayRecord& record) const;
 
-    Registry& m_registry;
-    Issuer& m_issuer;
-    std::optional<History> m_known{};  // of what follows
+    PublicKey m_self;
+    Parts m_parts;
+    std::optional<History> m_known{};  // of the lighthouses
     std::vector<Lighthouse> m_lighthouses{};
+    std::vector<Gateway> m_gateways{};
 };
 
 }  // namespace fortros::gateway

@@ -53,6 +53,22 @@ Result<PrivateKey> load_wireguard_key(const std::string& path) {
     return key;
 }
 
+Result<Vouched> read_vouched(const std::vector<Bytes>& chain, const Certificates& anchors,
+                             const std::string& gateway_name) {
+    Certificates certificates;
+    for (const auto& der : chain) {
+        const auto* position = der.data();
+        OpenSsl<X509> certificate(d2i_X509(nullptr, &position, static_cast<long>(der.size())));
+        if (!certificate) return fail_openssl(ErrorCode::Untrusted, "it shows no certificate");
+        certificates.push_back(std::move(certificate));
+    }
+    if (certificates.empty()) return fail(ErrorCode::Untrusted, "it shows no certificate");
+    X509* leaf = certificates.front().get();
+    TRY(verify_chain(leaf, std::span(certificates).subspan(1), anchors));
+    return Vouched{.key = TRY(check_leaf(TRY(leaf_facts_of(leaf)), gateway_name)),
+                   .not_after = TRY(not_after_of(leaf))};
+}
+
 // Group or others may read it, though only its owner needs to.
 static bool is_exposed(const std::string& path) {
     struct stat status{};
@@ -120,7 +136,8 @@ static Status add_validity(Credentials& credentials, const std::string& file, st
 
 Result<Credentials> load_credentials(const GatewaySettings& settings) {
     Credentials credentials;
-    const auto anchors = TRY(load_certificates(settings.ca));
+    credentials.anchors = TRY(load_certificates(settings.ca));
+    const auto& anchors = credentials.anchors;
     if (anchors.size() > anchors_limit)
         return fail(ErrorCode::InvalidData, "'" + settings.ca + "' holds more than " +
                                                 std::to_string(anchors_limit) + " CAs");

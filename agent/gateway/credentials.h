@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "base/time.h"
 #include "core/key.h"
+#include "gateway/backbone.h"
 #include "gateway/certificate.h"
 #include "gateway/settings.h"
 #include "gateway/signer.h"
@@ -39,7 +40,8 @@ struct PreviousKey {
 };
 
 struct Credentials {
-    Certificates chain{};  // the leaf first
+    Certificates anchors{};  // the org's CAs
+    Certificates chain{};    // the leaf first
     OpenSsl<EVP_PKEY> key{};
     PrivateKey wireguard_key{};
     PublicKey wireguard_public;
@@ -54,6 +56,11 @@ struct Credentials {
 // a private key is not its certificate's, a chain does not end at the CA, the previous WireGuard key
 // is the current one. Dates are not judged.
 Result<Credentials> load_credentials(const GatewaySettings& settings);
+
+// What the org's CA says of another gateway that shows this chain (DER, the leaf first). Untrusted if
+// nothing, as for one's own; dates are told and not judged.
+Result<Vouched> read_vouched(const std::vector<Bytes>& chain, const Certificates& anchors,
+                             const std::string& gateway_name);
 
 // A WireGuard private key as `wg genkey` prints it.
 Result<PrivateKey> load_wireguard_key(const std::string& path);

@@ -94,7 +94,9 @@ Status EtcdMirror::put_row(std::string_view name, std::string_view value, EtcdRe
         m_waiting.insert_or_assign(waiting.key, std::move(waiting));
     } else if (name.starts_with(etcd_gateway_folder)) {
         if (!key) return wrong("it has no key");
-        m_gateways.insert_or_assign(*key, TRY(parse_etcd_attested(value)));
+        auto gateway = TRY(parse_etcd_gateway(value));
+        gateway.key = *key;
+        m_gateways.insert_or_assign(*key, std::move(gateway));
     } else {
         return wrong("nobody knows what it is");
     }
@@ -165,7 +167,7 @@ const WaitingRecord* EtcdMirror::find_waiting(const PublicKey& key) const {
     return find_in(m_waiting, key);
 }
 
-const Attested* EtcdMirror::find_gateway(const PublicKey& key) const {
+const GatewayRecord* EtcdMirror::find_gateway(const PublicKey& key) const {
     return find_in(m_gateways, key);
 }
 
@@ -181,8 +183,10 @@ NodeRecord EtcdMirror::record_of(const EtcdNode& node) const {
     return record;
 }
 
-Attested EtcdMirror::record_of(const Attested& gateway) const {
-    return {gateway.serial, gateway.serial <= m_head.renewed ? WallTime{} : gateway.not_after};
+GatewayRecord EtcdMirror::record_of(const GatewayRecord& gateway) const {
+    GatewayRecord record = gateway;
+    if (record.attested.serial <= m_head.renewed) record.attested.not_after = {};
+    return record;
 }
 
 InviteRecord EtcdMirror::record_of(const EtcdInvite& invite, WallTime now) const {

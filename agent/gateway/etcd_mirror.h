@@ -39,19 +39,21 @@ public:
     const EtcdNode* find_node(const PublicKey& key) const;
     const EtcdInvite* find_invite(const std::string& id) const;
     const WaitingRecord* find_waiting(const PublicKey& key) const;
-    const Attested* find_gateway(const PublicKey& key) const;
+    const GatewayRecord* find_gateway(const PublicKey& key) const;
     // Whether a node has the address, or waits with it under another key.
     bool is_taken(const IpAddress& address, const PublicKey& key) const;
 
     // As the registry tells them.
     NodeRecord record_of(const EtcdNode& node) const;
     InviteRecord record_of(const EtcdInvite& invite, WallTime now) const;
-    Attested record_of(const Attested& gateway) const;
+    GatewayRecord record_of(const GatewayRecord& gateway) const;
 
     std::vector<const EtcdNode*> nodes_since(std::uint64_t revision, std::size_t limit) const;
     // The members that have endpoints, those that enrolled first first.
     std::vector<const EtcdNode*> lighthouses() const;
     const std::map<std::string, EtcdInvite>& invites() const { return m_invites; }
+    // Those that serve no more among them.
+    const std::map<PublicKey, GatewayRecord>& gateways() const { return m_gateways; }
     const std::map<PublicKey, WaitingRecord>& waiting() const { return m_waiting; }
     // Oldest first.
     const std::map<std::uint64_t, PublicKey>& revocations() const { return m_revocations; }
@@ -70,7 +72,7 @@ private:
     std::map<PublicKey, EtcdNode> m_nodes;
     std::map<std::string, EtcdInvite> m_invites;
     std::map<PublicKey, WaitingRecord> m_waiting;
-    std::map<PublicKey, Attested> m_gateways;
+    std::map<PublicKey, GatewayRecord> m_gateways;
     std::map<IpAddress, PublicKey> m_addresses;                 // of nodes
     std::set<PublicKey> m_lighthouses;                          // members with endpoints
     std::map<std::uint64_t, PublicKey> m_changes;               // of nodes, by their revision

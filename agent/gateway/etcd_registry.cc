@@ -212,24 +212,6 @@ Result<std::vector<NodeRecord>> EtcdRegistry::lighthouses() {
     return nodes;
 }
 
-// --- gateways ---
-
-Result<std::optional<Attested>> EtcdRegistry::find_gateway(const PublicKey& key) {
-    m_store->begin();
-    TRY(m_store->require_recent());
-    const auto* gateway = mirror().find_gateway(key);
-    if (gateway == nullptr) return std::nullopt;
-    return mirror().record_of(*gateway);
-}
-
-Result<Attested> EtcdRegistry::renew_gateway(const PublicKey& key, WallTime not_after) {
-    return transact<Attested>([&](EtcdChange& change) -> Result<Attested> {
-        const Attested attested{++change.head.serial, not_after};
-        change.put(etcd_gateway_name(key), to_json_text(attested));
-        return attested;
-    });
-}
-
 // --- policy ---
 
 Result<PolicyRecord> EtcdRegistry::policy() {

@@ -38,6 +38,9 @@ public:
     Result<History> history() override;
     Result<std::optional<Attested>> find_gateway(const PublicKey& key) override;
     Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) override;
+    Status announce_gateway(const GatewayRecord& gateway, WallTime now) override;
+    Result<std::vector<GatewayRecord>> gateways() override;
+    Result<std::uint64_t> gateways_revision() override;
     Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
                                        WallTime now) override;
     Result<std::vector<InviteRecord>> invites(WallTime now) override;

@@ -11,6 +11,8 @@ static constexpr JsonLimits row_limits = {
 static constexpr std::size_t text_limit = 1024;
 // What is not UTF-8 grows threefold when it is written, and must be readable all the same.
 static constexpr std::size_t detail_limit = text_limit / 3;
+static constexpr std::size_t chain_text_limit =
+    gateway_chain_limit * (gateway_certificate_limit / 3 * 4 + 5);
 static constexpr std::size_t audit_digits = 20;
 
 // --- keys ---
@@ -133,10 +135,16 @@ std::string to_json_text(const WaitingRecord& waiting) {
     return json.dump();
 }
 
-std::string to_json_text(const Attested& attested) {
+std::string to_json_text(const GatewayRecord& gateway) {
+    std::vector<std::string> chain;
+    for (const auto& certificate : gateway.chain) chain.push_back(to_base64(certificate));
     Json json{Json::Object{}};
-    json.set("serial", number_of(attested.serial));
-    json.set("not_after", number_of(attested.not_after));
+    json.set("serial", number_of(gateway.attested.serial));
+    json.set("not_after", number_of(gateway.attested.not_after));
+    set_if(json, "endpoints", text_of(gateway.endpoints));
+    set_if(json, "chain", join(chain, " "));
+    json.set("serves_until", number_of(gateway.serves_until));
+    json.set("revision", number_of(gateway.revision));
     return json.dump();
 }
 
@@ -327,13 +335,26 @@ Result<WaitingRecord> parse_etcd_waiting(std::string_view text) {
     return waiting;
 }
 
-Result<Attested> parse_etcd_attested(std::string_view text) {
+Result<GatewayRecord> parse_etcd_gateway(std::string_view text) {
     const Json json = TRY(parse_row(text, "gateway"));
     const RowReader row(json, "gateway");
-    Attested attested;
-    attested.serial = TRY(row.number("serial"));
-    attested.not_after = TRY(row.time("not_after"));
-    return attested;
+    GatewayRecord gateway;
+    gateway.attested.serial = TRY(row.number("serial"));
+    gateway.attested.not_after = TRY(row.time("not_after"));
+    auto endpoints = endpoints_from(TRY(row.optional_text("endpoints")));
+    if (!endpoints) return row.json().bad("endpoints", "are none");
+    gateway.endpoints = std::move(*endpoints);
+    const auto chain = TRY(row.json().optional_string("chain", chain_text_limit)).value_or("");
+    for (const auto word : words_of(chain)) {
+        auto certificate = from_base64(word);
+        if (!certificate || certificate->size() > gateway_certificate_limit ||
+            gateway.chain.size() == gateway_chain_limit)
+            return row.json().bad("chain", "is none of certificates");
+        gateway.chain.push_back(std::move(*certificate));
+    }
+    gateway.serves_until = TRY(row.optional_time("serves_until")).value_or(WallTime{});
+    gateway.revision = TRY(row.optional_number("revision"));
+    return gateway;
 }
 
 Result<EtcdAuditEntry> parse_etcd_audit(std::string_view text) {

@@ -5,7 +5,7 @@
 //   PREFIX/ORG/state/node/KEY                 a node; never deleted
 //   PREFIX/ORG/state/invite/ID                an invite
 //   PREFIX/ORG/state/waiting/ID/KEY           who waits with this invite
-//   PREFIX/ORG/state/gateway/KEY              the newest attestation of a gateway
+//   PREFIX/ORG/state/gateway/KEY              a gateway: its newest attestation, and where it serves
 //   PREFIX/ORG/audit/NUMBER                   the audit log; 20 digits, from 1, without a gap
 //
 // PREFIX is of the settings, ORG the overlay prefix as 12 hexadecimal digits, KEY a public key in
@@ -89,7 +89,7 @@ std::string to_json_text(const EtcdHead& head);
 std::string to_json_text(const EtcdNode& node);
 std::string to_json_text(const EtcdInvite& invite);
 std::string to_json_text(const WaitingRecord& waiting);
-std::string to_json_text(const Attested& attested);
+std::string to_json_text(const GatewayRecord& gateway);  // its key is in the name
 std::string to_json_text(const EtcdAuditEntry& entry);
 
 // InvalidData for what a sound registry cannot hold, Unsupported for a newer schema.
@@ -97,7 +97,7 @@ Result<EtcdHead> parse_etcd_head(std::string_view text);
 Result<EtcdNode> parse_etcd_node(std::string_view text);
 Result<EtcdInvite> parse_etcd_invite(std::string_view text);
 Result<WaitingRecord> parse_etcd_waiting(std::string_view text);
-Result<Attested> parse_etcd_attested(std::string_view text);
+Result<GatewayRecord> parse_etcd_gateway(std::string_view text);  // without its key
 Result<EtcdAuditEntry> parse_etcd_audit(std::string_view text);
 
 }  // namespace fortros::gateway

@@ -32,6 +32,10 @@ static constexpr Duration rotation_interval = 5s;
 static constexpr int reconcile_share = 20;
 static constexpr Duration validity_interval = 12h;
 static constexpr Duration renewal_interval = 1min;
+// A gateway that has said nothing for so long is told of to nobody any more.
+static constexpr std::chrono::minutes announcement_life{60};
+static constexpr Duration announcement_interval = 15min;
+static constexpr Duration announcement_retry = 1min;
 static constexpr std::uint32_t warnings_per_minute = 6;
 
 namespace {
@@ -57,6 +61,8 @@ private:
     void on_tick();
     void follow_registry();
     void renew_lighthouses();
+    void announce();
+    Status announce_self();
     Status bring_in_line();
     Status apply_changes();
     void warn(std::string event, const Error& error);
@@ -83,6 +89,7 @@ private:
     Instant m_next_reconcile{};
     Instant m_next_validity_report{};
     Instant m_next_renewal{};
+    Instant m_next_announcement{};
 };
 
 }  // namespace
@@ -136,14 +143,20 @@ Outcome<void> Gateway::prepare() {
                                          .tunnels = *m_tunnels,
                                          .signer = *m_credentials.signer,
                                          .random = m_random,
-                                         .log = m_log});
+                                         .log = m_log,
+                                         .vouch = [this](const std::vector<Bytes>& chain) {
+                                             return read_vouched(chain, m_credentials.anchors,
+                                                                 m_settings.name);
+                                         }});
     // With a wrong clock or a full disk nobody can be admitted; the tunnels that there are still
     // work, and both may be mended without a restart.
     if (auto status = m_admission->attest_self(wall_now()); !status)
         warn("attestation-failed", status.error());
+    announce();
     m_feed.emplace(MemberFeed::Parts{.loop = *m_loop,
                                      .registry = *m_registry,
                                      .issuer = m_admission->issuer(),
+                                     .backbone = m_admission->backbone(),
                                      .gate = m_admission->gate()});
     m_writes.emplace(
         WriteQueue::Parts{.loop = *m_loop, .registry = *m_registry, .random = m_random},
@@ -279,6 +292,7 @@ void Gateway::on_tick() {
     if (now >= m_next_validity_report) report_validities();
     if (now >= m_next_reconcile) m_must_reconcile = true;
     follow_registry();
+    if (now >= m_next_announcement) announce();
     if (now >= m_next_renewal) renew_lighthouses();
 }
 
@@ -300,6 +314,29 @@ void Gateway::renew_lighthouses() {
     if (auto status = m_admission->backbone().renew_due(now); !status)
         warn("renewal-failed", status.error());
     m_feed->look(now);
+}
+
+// To the other gateways of the org, which tell nodes of this one.
+void Gateway::announce() {
+    const auto status = announce_self();
+    m_next_announcement = monotonic_now() + (status ? announcement_interval : announcement_retry);
+    if (!status) warn("announcement-failed", status.error());
+}
+
+Status Gateway::announce_self() {
+    if (m_settings.etcd.endpoints.empty()) return {};  // there are no others
+    const auto now = wall_now();
+    GatewayRecord self{.key = m_credentials.wireguard_public,
+                       .endpoints = m_settings.endpoints,
+                       .serves_until = now + announcement_life};
+    for (const auto& certificate : m_credentials.chain)
+        self.chain.push_back(TRY(der_of(certificate.get())));
+    if (self.chain.size() > gateway_chain_limit)
+        return fail(ErrorCode::InvalidSettings,
+                    "'" + m_settings.certificate + "' holds more than " +
+                        std::to_string(gateway_chain_limit) +
+                        " certificates: other gateways cannot be told of this one");
+    return m_registry->announce_gateway(self, now);
 }
 
 Status Gateway::bring_in_line() {

@@ -51,20 +51,31 @@ Result<Bytes> Issuer::attest(const NodeRecord& node) const {
     return attest(node.key, node.role, {node.serial, node.attested_until});
 }
 
-Result<MeshPeer> Issuer::peer(const NodeRecord& node) const {
+// A node that finds one bad endpoint refuses everything that comes with it.
+MeshPeer Issuer::peer_at(const PublicKey& key, Role role, const std::vector<Endpoint>& endpoints,
+                         Bytes attestation) const {
     MeshPeer peer{
-        .key = node.key,
-        .role = node.role,
-        .overlay_address = overlay_address(m_self.prefix, node.key),
-        .endpoints = node.endpoints,
-        .attestation = TRY(attest(node)),
+        .key = key,
+        .role = role,
+        .overlay_address = overlay_address(m_self.prefix, key),
+        .endpoints = endpoints,
+        .attestation = std::move(attestation),
     };
-    // A node that finds one of these refuses everything that comes with it.
     std::erase_if(peer.endpoints, [this](const Endpoint& endpoint) {
         return !check_endpoint(endpoint, m_self.prefix);
     });
     if (!peer.endpoints.empty()) peer.keepalive_seconds = m_self.keepalive_seconds;
     return peer;
+}
+
+Result<MeshPeer> Issuer::peer(const NodeRecord& node) const {
+    auto attestation = TRY(attest(node));
+    return peer_at(node.key, node.role, node.endpoints, std::move(attestation));
+}
+
+Result<MeshPeer> Issuer::peer(const GatewayRecord& gateway) const {
+    auto attestation = TRY(attest(gateway.key, Role::Gateway, gateway.attested));
+    return peer_at(gateway.key, Role::Gateway, gateway.endpoints, std::move(attestation));
 }
 
 Status Issuer::attest_self(WallTime now) {

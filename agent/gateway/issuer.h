@@ -52,6 +52,8 @@ public:
     Result<Bytes> attest(const NodeRecord& node) const;
     // The member as a peer, with what it was attested; where it can be reached, if everybody can.
     Result<MeshPeer> peer(const NodeRecord& node) const;
+    // Another gateway, whose membership is the CA's to decide: the caller has read its certificates.
+    Result<MeshPeer> peer(const GatewayRecord& gateway) const;
 
     // The newest; good until the next call.
     Result<const PublishedDocument*> document(WallTime now) { return m_publisher.current(now); }
@@ -64,6 +66,8 @@ public:
 private:
     bool worth_renewing(WallTime not_after, WallTime now) const;
     Result<Bytes> attest(const PublicKey& key, Role role, const Attested& attested) const;
+    MeshPeer peer_at(const PublicKey& key, Role role, const std::vector<Endpoint>& endpoints,
+                     Bytes attestation) const;
 
     const GatewaySelf& m_self;
     Parts m_parts;

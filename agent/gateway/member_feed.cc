@@ -144,14 +144,19 @@ Result<MemberFeed::Page> MemberFeed::make_page(const FeedPosition& since, WallTi
              static_cast<std::int64_t>(has_more ? nodes.back().revision : m_newest.revision));
     if (starts_anew) page.set("reset", true);
     if (has_more) page.set("more", true);
-    if (since.document != m_newest.document || since.revision == 0) {
+    const bool has_document = since.document != m_newest.document || since.revision == 0;
+    if (has_document) {
         const auto* document = TRY(m_parts.issuer.document(now));
         page.set("document_serial", static_cast<std::int64_t>(document->document.serial));
         page.set("document", to_base64(document->bytes));
+    }
+    if (has_document || starts_anew || TRY(m_parts.registry.gateways_revision()) > from) {
         page.set("signers",
                  Json(Json::Array{Json(to_base64(m_parts.issuer.signer_certificate()))}));
-        const MeshPeer own = TRY(m_parts.issuer.own_peer(now));
-        page.set("gateways", Json(Json::Array{to_json(own)}));
+        Json gateways{Json::Array{}};
+        for (const auto& gateway : TRY(m_parts.backbone.gateways(now)))
+            gateways.push(to_json(gateway));
+        page.set("gateways", std::move(gateways));
     }
     Json members{Json::Array{}}, removed{Json::Array{}};
     for (const auto& node : nodes) {

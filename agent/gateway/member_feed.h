@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "gateway/backbone.h"
 #include "gateway/exchange.h"
 #include "gateway/feed_query.h"
 #include "gateway/issuer.h"
@@ -32,6 +33,7 @@ public:
         Loop& loop;
         Registry& registry;
         Issuer& issuer;
+        Backbone& backbone;
         ProofGate& gate;
     };
 

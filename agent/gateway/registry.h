@@ -89,6 +89,24 @@ struct Attested {
     bool operator==(const Attested&) const = default;
 };
 
+// How many certificates a gateway shows others, each at most so large: its own, and what links that to
+// the CA.
+inline constexpr std::size_t gateway_chain_limit = 4;
+inline constexpr std::size_t gateway_certificate_limit = 4096;  // DER
+
+// A gateway as it tells the others of its org that it serves. What the CA says of it they read
+// themselves, from its certificates.
+struct GatewayRecord {
+    PublicKey key;
+    Attested attested{};
+    std::vector<Endpoint> endpoints{};  // of its WireGuard; empty: it does not serve
+    std::vector<Bytes> chain{};         // DER, its own certificate first
+    WallTime serves_until{};            // unless it says so again
+    std::uint64_t revision = 0;         // when anything but serves_until last changed
+
+    bool operator==(const GatewayRecord&) const = default;
+};
+
 // Who caused a change, for the audit log: an address, or "uid 0".
 using Actor = std::string;
 
@@ -302,6 +320,17 @@ public:
     // gives it the next serial. Kept, so that a gateway can start when nothing can be written.
     virtual Result<std::optional<Attested>> find_gateway(const PublicKey& key) = 0;
     virtual Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) = 0;
+
+    // For a store that several gateways share; one that is a single gateway's own keeps none.
+    //
+    // Says that a gateway serves until then, where, and with which certificates; what it was attested
+    // is left as it is. Nothing but the time changes if the rest was said before: that is worth no new
+    // revision. Who has not said so for too long does not serve any more.
+    virtual Status announce_gateway(const GatewayRecord&, WallTime) { return {}; }
+    // Those that serve, or did until their time was over and nobody has announced himself since.
+    virtual Result<std::vector<GatewayRecord>> gateways() { return {}; }
+    // When any gateway last came, changed or went.
+    virtual Result<std::uint64_t> gateways_revision() { return 0; }
 
     virtual Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
                                                WallTime now) = 0;

@@ -57,7 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_row(text, parse_etcd_node);
     check_row(text, parse_etcd_invite);
     check_row(text, parse_etcd_waiting);
-    check_row(text, parse_etcd_attested);
+    check_row(text, parse_etcd_gateway);
     parse_etcd_audit(text);
     return 0;
 }

@@ -22,7 +22,7 @@ from lib.gateway import Site
 FILE = pathlib.Path(__file__).resolve().parents[2] / "agent/protocol/enrolment.yaml"
 TIME_LIMIT_S = 240
 WAITERS = 64  # that one invite may have
-MEMBER, REVOKED, NEWCOMER, UNKNOWN, WAITER = 1, 2, 3, 4, 5
+MEMBER, REVOKED, NEWCOMER, UNKNOWN, WAITER, LIGHTHOUSE = 1, 2, 3, 4, 5, 6
 HOST = "https://gateway.example.org"
 BOOT_ID = "0123456789abcdef0123456789abcdef"
 # What is refused before anybody looks at the target, by what is sent: the same for every operation.
@@ -115,6 +115,8 @@ def answers():
         enroll.update([raw(node, f"enroll {WAITER} {site.invite()}")])
         leaked = site.invite("--uses", "100", approval="yes")
         enroll.update([raw(node, f"enroll {seed} {leaked}") for seed in range(100, 100 + WAITERS + 1)])
+        lighthouse = node.tell(f"enroll {LIGHTHOUSE} {site.invite()}")["public_key"]
+        site.admin("lighthouse", "set", lighthouse, "--endpoint", "203.0.113.5:51820", "--endpoint", "[2001:db8::5]:51820")
         join.update([raw(node, f"join {MEMBER}"), raw(node, f"join {REVOKED}"), raw(node, f"join {UNKNOWN}"),
                      raw(node, f"post {MEMBER} /v1/join {{}}")])
         everything = raw(node, f"get {MEMBER} /v1/members")
@@ -146,6 +148,14 @@ def test_every_answer_is_as_described():
                                     content_type=headers.get("content-type", ""))
             print(method, path, status)
             api.validate_response(request, response)
+
+
+def test_what_was_held_against_it_has_a_lighthouse():
+    """The description of one would be held against nothing."""
+    joined = json.loads(answers()["/v1/join", "post"]["200"][1])
+    page = json.loads(answers()["/v1/members", "get"]["200"][1])
+    for peers in (joined["peers"], page["members"]):
+        assert [len(peer["endpoints"]) for peer in peers if peer["role"] == "lighthouse"] == [2], peers
 
 
 def test_every_status_that_is_described_was_produced():

@@ -191,13 +191,46 @@ public:
     Result<std::optional<Attested>> find_gateway(const PublicKey& key) override {
         auto found = m_gateways.find(key);
         if (found == m_gateways.end()) return std::nullopt;
-        return found->second;
+        return found->second.attested;
     }
 
     Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) override {
         if (fault) return std::unexpected(*fault);
         ++writes;
-        return m_gateways[key] = Attested{++m_serial, not_after};
+        auto& gateway = m_gateways[key];
+        gateway.key = key;
+        gateway.attested = {++m_serial, not_after};
+        if (!gateway.endpoints.empty()) gateway.revision = ++m_revision;
+        return gateway.attested;
+    }
+
+    Status announce_gateway(const GatewayRecord& said, WallTime now) override {
+        if (fault) return std::unexpected(*fault);
+        ++writes;
+        for (auto& [key, gateway] : m_gateways)
+            if (key != said.key && !gateway.endpoints.empty() && gateway.serves_until <= now)
+                gateway = {.key = key, .attested = gateway.attested, .revision = ++m_revision};
+        auto& gateway = m_gateways[said.key];
+        if (gateway.endpoints != said.endpoints || gateway.chain != said.chain)
+            gateway.revision = ++m_revision;
+        gateway = {.key = said.key,
+                   .attested = gateway.attested,
+                   .endpoints = said.endpoints,
+                   .chain = said.chain,
+                   .serves_until = said.serves_until,
+                   .revision = gateway.revision};
+        return {};
+    }
+    Result<std::vector<GatewayRecord>> gateways() override {
+        std::vector<GatewayRecord> gateways;
+        for (const auto& [key, gateway] : m_gateways)
+            if (!gateway.endpoints.empty()) gateways.push_back(gateway);
+        return gateways;
+    }
+    Result<std::uint64_t> gateways_revision() override {
+        std::uint64_t newest = 0;
+        for (const auto& [key, gateway] : m_gateways) newest = std::max(newest, gateway.revision);
+        return newest;
     }
 
     Result<InviteRecord> create_invite(const NewInvite& invite, const Actor& actor,
@@ -268,7 +301,7 @@ public:
             m_history = m_revision;
             for (auto& [key, node] : m_nodes)
                 if (!node.revoked) node.attested_until = {};
-            for (auto& [key, gateway] : m_gateways) gateway.not_after = {};
+            for (auto& [key, gateway] : m_gateways) gateway.attested.not_after = {};
         }
         note({.time = now,
               .event = "policy-changed",
@@ -398,7 +431,7 @@ private:
 
     std::map<PublicKey, NodeRecord> m_nodes;
     std::map<PublicKey, WaitingRecord> m_waiting;
-    std::map<PublicKey, Attested> m_gateways;
+    std::map<PublicKey, GatewayRecord> m_gateways;
     std::map<std::string, InviteRecord> m_invites;
     std::vector<PublicKey> m_revoked;  // oldest first
     PolicyRecord m_policy;

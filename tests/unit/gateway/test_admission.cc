@@ -31,7 +31,8 @@ struct World {
                          .endpoints = {*Endpoint::parse("198.51.100.1:51820")},
                          .keepalive_seconds = 25};
         admission.emplace(std::move(self),
-                          Admission::Parts{registry, tunnels, *signer, random, log});
+                          Admission::Parts{registry, tunnels, *signer, random, log,
+                                           [this](const auto&) { return vouched; }});
     }
 
     void open_invite(std::string_view text, std::uint32_t uses) {
@@ -71,6 +72,8 @@ struct World {
     FakeTunnels tunnels;
     SeededRandom random{7};
     MemoryLog log;
+    // What the CA says of any other gateway.
+    Result<Vouched> vouched = fail(ErrorCode::Untrusted, "nobody knows it");
     std::optional<Admission> admission;
 };
 
@@ -195,6 +198,62 @@ TEST_CASE("admission: a lighthouse that a node must not believe is not named") {
         REQUIRE(world.registry.set_lighthouse(key, {inside}, "uid 0", noon));
     }
     CHECK(joined(world, node).peers.size() == 1);
+}
+
+// A node whose gateway dies would have to find another one before it can speak to anybody.
+TEST_CASE("admission: every answer names the other gateways that the CA vouches for") {
+    World world;
+    FakeNode node(2), other(5);
+    world.enrolled(node);
+    make_lighthouse(world, 3);
+    const auto attested =
+        *world.registry.renew_gateway(other.public_key, noon + std::chrono::days{300});
+    const GatewayRecord record{.key = other.public_key,
+                               .endpoints = {*Endpoint::parse("198.51.100.2:51820")},
+                               .chain = {Bytes{1}},
+                               .serves_until = noon + 1h};
+    world.vouched = Vouched{other.public_key, noon + std::chrono::days{60}};
+    REQUIRE(world.registry.announce_gateway(record, noon));
+    const auto answer = joined(world, node);
+    REQUIRE(answer.peers.size() == 3);
+    CHECK(answer.peers[0].key == world.gateway.public_key);
+    const auto& peer = answer.peers[1];
+    CHECK(peer.key == other.public_key);
+    CHECK(peer.role == Role::Gateway);
+    CHECK(peer.endpoints == record.endpoints);
+    CHECK(peer.keepalive_seconds == 25);
+    CHECK(answer.peers[2].role == Role::Lighthouse);
+    const auto attestation =
+        check_attestation(peer.attestation, {world.signer->facts()}, world.prefix, noon);
+    REQUIRE(attestation);
+    CHECK(attestation->serial == attested.serial);
+    // Not longer than the CA says, whatever the registry does.
+    CHECK(attestation->not_after == noon + std::chrono::days{60});
+    CHECK(parse_bootstrap_set(answer.bootstrap)->peers.size() == 3);
+
+    // It has said nothing since.
+    CHECK(joined(world, node, noon + 1h).peers.size() == 2);
+}
+
+// Who gets into etcd would put himself between all nodes.
+TEST_CASE("admission: a gateway that the CA does not vouch for is named to nobody") {
+    World world;
+    FakeNode node(2), other(5), third(6);
+    world.enrolled(node);
+    REQUIRE(world.registry.renew_gateway(other.public_key, noon + one_day));
+    SUBCASE("it shows nothing") {}
+    SUBCASE("it shows another one's certificate") {
+        world.vouched = Vouched{third.public_key, noon + one_day};
+    }
+    SUBCASE("its certificate is over") { world.vouched = Vouched{other.public_key, noon}; }
+    REQUIRE(world.registry.announce_gateway({.key = other.public_key,
+                                             .endpoints = {lighthouse_endpoint},
+                                             .chain = {Bytes{1}},
+                                             .serves_until = noon + 1h},
+                                            noon));
+    for (int i = 0; i < 3; ++i) CHECK(joined(world, node).peers.size() == 1);
+    const bool is_over = world.vouched && world.vouched->key == other.public_key;
+    CHECK(world.log.count("gateway-not-vouched") == (is_over ? 0 : 1));
 }
 
 // It runs for years without a join: after a month nobody would believe it any more.

@@ -430,6 +430,95 @@ TEST_CASE("registry: there are no more lighthouses than a node takes") {
     });
 }
 
+// --- several gateways ---
+
+namespace {
+
+// Of a store that several gateways share.
+void for_each_shared_store(const std::function<void(Registry&)>& contract) {
+    SUBCASE("in memory") {
+        MemoryRegistry registry;
+        contract(registry);
+    }
+    if (auto settings = empty_registry_in_etcd()) {
+        SUBCASE("in etcd") {
+            auto registry = must(EtcdRegistry::open(*settings, prefix, 10s));
+            contract(*registry);
+        }
+    }
+}
+
+GatewayRecord announcement_of(std::uint8_t number, WallTime until) {
+    return {.key = key_of(number),
+            .endpoints = public_endpoints,
+            .chain = {Bytes{number, 1, 2}, Bytes{3}},
+            .serves_until = until};
+}
+
+}  // namespace
+
+// A node would know one gateway, and be alone when that is gone; or hear of each every few minutes.
+TEST_CASE("registry: gateways tell one another where they serve, and of a change only once") {
+    for_each_shared_store([](Registry& registry) {
+        CHECK(must(registry.gateways()).empty());
+        CHECK(must(registry.gateways_revision()) == 0);
+        const auto attested = must(registry.renew_gateway(key_of(8), noon + one_day));
+        CHECK(must(registry.gateways()).empty());  // it has not said where
+        REQUIRE(registry.announce_gateway(announcement_of(8, noon + 1h), noon));
+        auto expected = announcement_of(8, noon + 1h);
+        expected.attested = attested;
+        expected.revision = must(registry.history()).newest;
+        CHECK(expected.revision > 0);
+        CHECK(must(registry.gateways()) == std::vector{expected});
+        CHECK(must(registry.gateways_revision()) == expected.revision);
+        CHECK(must(registry.nodes_since(0)).empty());
+
+        REQUIRE(registry.announce_gateway(announcement_of(8, noon + 2h), noon + 1h));
+        expected.serves_until = noon + 2h;
+        CHECK(must(registry.gateways()) == std::vector{expected});
+        CHECK(must(registry.history()).newest == expected.revision);
+
+        auto moved = announcement_of(8, noon + 2h);
+        moved.endpoints.pop_back();
+        REQUIRE(registry.announce_gateway(moved, noon + 1h));
+        const auto there = must(registry.gateways()).at(0);
+        CHECK(there.endpoints == moved.endpoints);
+        CHECK(there.revision > expected.revision);
+        // What it is told with has changed.
+        const auto renewed = must(registry.renew_gateway(key_of(8), noon + 2 * one_day));
+        const auto again = must(registry.gateways()).at(0);
+        CHECK(again.attested == renewed);
+        CHECK(again.endpoints == moved.endpoints);
+        CHECK(again.revision > there.revision);
+        CHECK(must(registry.find_gateway(key_of(8))) == renewed);
+    });
+}
+
+// Nodes would go on asking a machine that was given away long ago.
+TEST_CASE("registry: a gateway that is silent for too long goes") {
+    for_each_shared_store([](Registry& registry) {
+        const auto attested = must(registry.renew_gateway(key_of(7), noon + one_day));
+        REQUIRE(registry.announce_gateway(announcement_of(7, noon + 1h), noon));
+        REQUIRE(registry.announce_gateway(announcement_of(8, noon + 3h), noon));
+        CHECK(must(registry.gateways()).size() == 2);
+        const auto before = must(registry.gateways_revision());
+        REQUIRE(registry.announce_gateway(announcement_of(8, noon + 3h), noon + 59min));
+        CHECK(must(registry.gateways_revision()) == before);
+        REQUIRE(registry.announce_gateway(announcement_of(8, noon + 3h), noon + 1h));
+        const auto left = must(registry.gateways());
+        REQUIRE(left.size() == 1);
+        CHECK(left[0].key == key_of(8));
+        const auto gone = must(registry.gateways_revision());
+        CHECK(gone > before);
+        CHECK(must(registry.history()).newest == gone);
+        CHECK(must(registry.find_gateway(key_of(7))) == attested);
+        // It comes back.
+        REQUIRE(registry.announce_gateway(announcement_of(7, noon + 4h), noon + 2h));
+        CHECK(must(registry.gateways()).size() == 2);
+        CHECK(must(registry.gateways_revision()) > gone);
+    });
+}
+
 // A watcher would miss a revocation, or apply it before the enrolment.
 TEST_CASE("registry: changes come in their order, each once") {
     for_each_store([](Registry& registry) {
