@@ -9,6 +9,8 @@
 namespace fortros {
 
 static constexpr int events_per_turn = 16;
+// Watches are counted from 1.
+static constexpr std::uint64_t first_are_ready = 0;
 
 Instant monotonic_now() {
     timespec now{};
@@ -24,12 +26,16 @@ Result<std::unique_ptr<Loop>> Loop::create() {
 }
 
 Loop::Watch::Watch(Watch&& other) noexcept
-    : m_loop(std::exchange(other.m_loop, nullptr)), m_fd(other.m_fd), m_id(other.m_id) {}
+    : m_loop(std::exchange(other.m_loop, nullptr)),
+      m_epoll(other.m_epoll),
+      m_fd(other.m_fd),
+      m_id(other.m_id) {}
 
 Loop::Watch& Loop::Watch::operator=(Watch&& other) noexcept {
     if (this != &other) {
-        if (m_loop) m_loop->forget_watch(m_fd, m_id);
+        if (m_loop) m_loop->forget_watch(m_epoll, m_fd, m_id);
         m_loop = std::exchange(other.m_loop, nullptr);
+        m_epoll = other.m_epoll;
         m_fd = other.m_fd;
         m_id = other.m_id;
     }
@@ -37,12 +43,12 @@ Loop::Watch& Loop::Watch::operator=(Watch&& other) noexcept {
 }
 
 Loop::Watch::~Watch() {
-    if (m_loop) m_loop->forget_watch(m_fd, m_id);
+    if (m_loop) m_loop->forget_watch(m_epoll, m_fd, m_id);
 }
 
 Status Loop::Watch::change(std::uint32_t events) {
     epoll_event event{.events = events, .data = {.u64 = m_id}};
-    if (::epoll_ctl(m_loop->m_epoll.get(), EPOLL_CTL_MOD, m_fd, &event) < 0)
+    if (::epoll_ctl(m_epoll, EPOLL_CTL_MOD, m_fd, &event) < 0)
         return fail_errno(errno, "cannot change what is watched");
     return {};
 }
@@ -64,13 +70,26 @@ Loop::Timer::~Timer() {
     if (m_loop) m_loop->forget_timer(m_at, m_id);
 }
 
-Result<Loop::Watch> Loop::watch(int fd, std::uint32_t events, Ready ready) {
+// An epoll inside of an epoll is ready when something in it is (epoll(7)).
+Status Loop::make_first() {
+    Fd first{::epoll_create1(EPOLL_CLOEXEC)};
+    if (!first.valid()) return fail_errno(errno, "cannot create an epoll instance");
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = first_are_ready}};
+    if (::epoll_ctl(m_epoll.get(), EPOLL_CTL_ADD, first.get(), &event) < 0)
+        return fail_errno(errno, "cannot watch an epoll instance");
+    m_first = std::move(first);
+    return {};
+}
+
+Result<Loop::Watch> Loop::watch(int fd, std::uint32_t events, Ready ready, Order order) {
+    if (order == Order::First && !m_first.valid()) TRY(make_first());
+    const int epoll = order == Order::First ? m_first.get() : m_epoll.get();
     std::uint64_t id = m_next_id++;
     epoll_event event{.events = events, .data = {.u64 = id}};
-    if (::epoll_ctl(m_epoll.get(), EPOLL_CTL_ADD, fd, &event) < 0)
+    if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
         return fail_errno(errno, "cannot watch a descriptor");
     m_watches[id] = std::make_shared<Ready>(std::move(ready));
-    return Watch(this, fd, id);
+    return Watch(this, epoll, fd, id);
 }
 
 Loop::Timer Loop::at(Instant deadline, Due due) {
@@ -79,12 +98,26 @@ Loop::Timer Loop::at(Instant deadline, Due due) {
     return Timer(this, deadline, id);
 }
 
-void Loop::forget_watch(int fd, std::uint64_t id) {
-    ::epoll_ctl(m_epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
+void Loop::forget_watch(int epoll, int fd, std::uint64_t id) {
+    ::epoll_ctl(epoll, EPOLL_CTL_DEL, fd, nullptr);
     m_watches.erase(id);
 }
 
 void Loop::forget_timer(Instant at, std::uint64_t id) { m_timers.erase({at, id}); }
+
+// One that an earlier callback has removed is not there any more.
+void Loop::tell(std::uint64_t id, std::uint32_t events) {
+    const auto watch = m_watches.find(id);
+    if (watch == m_watches.end()) return;
+    const auto call = watch->second;
+    (*call)(events);
+}
+
+void Loop::tell_first() {
+    epoll_event ready{};
+    if (!m_first.valid() || ::epoll_wait(m_first.get(), &ready, 1, 0) != 1) return;
+    tell(ready.data.u64, ready.events);
+}
 
 void Loop::run_due_timers() {
     // A callback may add and remove timers: look anew after each, but only at those that were set
@@ -92,6 +125,8 @@ void Loop::run_due_timers() {
     const Instant now = monotonic_now();
     const std::uint64_t newest = m_next_id;
     while (!m_stopped) {
+        tell_first();
+        if (m_stopped) return;
         auto due = m_timers.begin();
         while (due != m_timers.end() && due->first.first <= now && due->first.second >= newest)
             ++due;
@@ -117,10 +152,9 @@ Status Loop::run() {
             ::epoll_wait(m_epoll.get(), ready, events_per_turn, milliseconds_to_next_timer());
         if (count < 0 && errno != EINTR) return fail_errno(errno, "cannot wait for events");
         for (int i = 0; i < count && !m_stopped; ++i) {
-            auto watch = m_watches.find(ready[i].data.u64);
-            if (watch == m_watches.end()) continue;  // removed by an earlier callback of this turn
-            auto call = watch->second;
-            (*call)(ready[i].events);
+            tell_first();
+            if (m_stopped) break;
+            if (ready[i].data.u64 != first_are_ready) tell(ready[i].data.u64, ready[i].events);
         }
         run_due_timers();
     }

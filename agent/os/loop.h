@@ -22,6 +22,10 @@ public:
     using Ready = std::function<void(std::uint32_t events)>;
     using Due = std::function<void()>;
 
+    // Who is told first when many are ready. Before each callback that is not of the First, one that
+    // is gets its turn: it waits for one other, however many there are, and they for it.
+    enum class Order { First, AsTheyCome };
+
     static Result<std::unique_ptr<Loop>> create();
 
     // Keeps a descriptor watched for as long as it lives. It does not own the descriptor, and must
@@ -36,8 +40,10 @@ public:
 
     private:
         friend Loop;
-        Watch(Loop* loop, int fd, std::uint64_t id) : m_loop(loop), m_fd(fd), m_id(id) {}
+        Watch(Loop* loop, int epoll, int fd, std::uint64_t id)
+            : m_loop(loop), m_epoll(epoll), m_fd(fd), m_id(id) {}
         Loop* m_loop = nullptr;
+        int m_epoll = -1;  // the loop's
         int m_fd = -1;
         std::uint64_t m_id = 0;
     };
@@ -58,7 +64,8 @@ public:
         std::uint64_t m_id = 0;
     };
 
-    [[nodiscard]] Result<Watch> watch(int fd, std::uint32_t events, Ready ready);
+    [[nodiscard]] Result<Watch> watch(int fd, std::uint32_t events, Ready ready,
+                                      Order order = Order::AsTheyCome);
     [[nodiscard]] Timer at(Instant deadline, Due due);
     [[nodiscard]] Timer after(Duration delay, Due due) {
         return at(monotonic_now() + delay, std::move(due));
@@ -70,12 +77,16 @@ public:
 
 private:
     explicit Loop(Fd epoll) : m_epoll(std::move(epoll)) {}
-    void forget_watch(int fd, std::uint64_t id);
+    Status make_first();
+    void forget_watch(int epoll, int fd, std::uint64_t id);
     void forget_timer(Instant at, std::uint64_t id);
+    void tell(std::uint64_t id, std::uint32_t events);
+    void tell_first();
     void run_due_timers();
     int milliseconds_to_next_timer() const;
 
     Fd m_epoll;
+    Fd m_first;  // inside of m_epoll, once there is such a watch
     bool m_stopped = false;
     std::uint64_t m_next_id = 1;
     // Shared, so that a callback which removes its own watch does not pull the rug from under it.

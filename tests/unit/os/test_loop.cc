@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 using namespace fortros;
 
@@ -212,4 +213,70 @@ TEST_CASE("loop: watches and timers move") {
 TEST_CASE("loop: a descriptor that can't be watched is an error") {
     auto loop = make_loop();
     CHECK_FALSE(loop->watch(-1, EPOLLIN, [](std::uint32_t) {}).has_value());
+}
+
+// Whoever watches a gateway would be answered when all of ten thousand nodes have been.
+TEST_CASE("loop: a descriptor of the first kind waits for one other callback, and they for it") {
+    auto loop = make_loop();
+    constexpr int crowd = 40;
+    std::vector<Pipe> pipes(crowd);
+    std::vector<Loop::Watch> watches;
+    std::string heard;
+    const auto stop_at_the_end = [&] {
+        if (heard.size() == crowd + 2) loop->stop();
+    };
+    for (auto& pipe : pipes) {
+        pipe.put();
+        watches.push_back(std::move(*loop->watch(pipe.reader.get(), EPOLLIN, [&](std::uint32_t) {
+            pipe.take();
+            heard += '.';
+            stop_at_the_end();
+        })));
+    }
+    Pipe first, second;
+    const auto say = [&](const Pipe& pipe, char c) {
+        return [&, c](std::uint32_t) {
+            pipe.take();
+            heard += c;
+            stop_at_the_end();
+        };
+    };
+    const auto a = loop->watch(first.reader.get(), EPOLLIN, say(first, 'a'), Loop::Order::First);
+    const auto b = loop->watch(second.reader.get(), EPOLLIN, say(second, 'b'), Loop::Order::First);
+    REQUIRE(a);
+    REQUIRE(b);
+    first.put();
+    second.put();
+    REQUIRE(loop->run());
+    CHECK((heard.starts_with("a.b.") || heard.starts_with("b.a.") || heard.starts_with("ab.") ||
+           heard.starts_with("ba.")));
+}
+
+// A timer that is due all the time, as the next handshake is, would keep them out.
+TEST_CASE("loop: a descriptor of the first kind comes between timers that are due, and alone") {
+    auto loop = make_loop();
+    Pipe pipe;
+    int timers = 0;
+    int before = -1;
+    std::vector<Loop::Timer> due;
+    const auto watch = loop->watch(
+        pipe.reader.get(), EPOLLIN,
+        [&](std::uint32_t) {
+            pipe.take();
+            before = timers;
+            if (timers > 1) loop->stop();
+        },
+        Loop::Order::First);
+    REQUIRE(watch);
+    for (int i = 0; i < 20; ++i)
+        due.push_back(loop->after({}, [&] {
+            if (++timers == 2) pipe.put();
+        }));
+    REQUIRE(loop->run());
+    CHECK(before == 2);
+
+    // Nothing else is to do: it wakes the loop by itself.
+    due.clear();
+    pipe.put();
+    REQUIRE(loop->run());
 }
