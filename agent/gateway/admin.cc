@@ -35,6 +35,12 @@ Outcome<Said> check_config(const Arguments&, const GatewaySettings& settings) {
     const auto now = wall_now();
     std::string text;
     text += "gateway          " + settings.name + "\n";
+    for (const auto& endpoint : settings.listen)
+        text += "for nodes        " + endpoint.text() + "\n";
+    for (const auto& address : settings.operate_listen)
+        text += "for operators    " + text_of(address) + "\n";
+    text += "registry         " +
+            (settings.etcd.endpoints.empty() ? settings.database : std::string("etcd")) + "\n";
     text += "overlay prefix   " + settings.prefix.text() + "\n";
     text += "overlay address  " +
             overlay_address(settings.prefix, credentials.wireguard_public).text() + "\n";

@@ -146,6 +146,7 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
         .peers = peers,
         .bootstrap = bootstrap,
     };
+    ++(member.is_new ? m_counts.enrolments : m_counts.joins);
     const std::string name = node.hostname.empty() ? "" : " (" + node.hostname + ")";
     m_parts.log.write(
         {member.is_new ? Level::Notice : Level::Info,
@@ -164,6 +165,7 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
 // The node shows its address to whoever stands before it; an admin compares it with ours.
 Answer Admission::ask_to_wait(const Waiting& waiting, const Request& request) {
     const WaitingRecord& node = waiting.node;
+    if (waiting.is_new) ++m_counts.approvals_asked;
     if (waiting.is_new)
         m_parts.log.write({Level::Notice,
                            "waiting",
@@ -180,6 +182,7 @@ Answer Admission::ask_to_wait(const Waiting& waiting, const Request& request) {
                     to_json_text(Refusal{.code = RefusalCode::ApprovalPending,
                                          .message = "an administrator has to approve this node",
                                          .overlay_address = node.overlay_address}));
+    answer.refusal = RefusalCode::ApprovalPending;
     // Jittered, so that a rack that was switched on at once does not ask at once for ever.
     const std::uint64_t seconds =
         approval_poll.count() +

@@ -141,9 +141,11 @@ Result<Credentials> load_credentials(const GatewaySettings& settings) {
     if (anchors.size() > anchors_limit)
         return fail(ErrorCode::InvalidData, "'" + settings.ca + "' holds more than " +
                                                 std::to_string(anchors_limit) + " CAs");
-    for (const auto& anchor : anchors)
+    for (const auto& anchor : anchors) {
         TRY(add_validity(credentials, settings.ca, "see certs/README.md about rotation",
                          anchor.get()));
+        credentials.validities.back().is_needed = false;  // it may be one of several
+    }
 
     credentials.chain = TRY(load_certificates(settings.certificate));
     credentials.key = TRY(load_private_key(settings.certificate_key));
@@ -165,6 +167,31 @@ Result<Credentials> load_credentials(const GatewaySettings& settings) {
             credentials.warnings.push_back("'" + path +
                                            "' can be read by others than its owner: chmod 600");
     return credentials;
+}
+
+// --- while they serve ---
+
+std::string problem_of(const Credentials& credentials, WallTime now) {
+    for (const auto& validity : credentials.validities) {
+        const auto state = state_of(validity, now);
+        const bool is_valid = state == ValidityState::Good || state == ValidityState::DueForRenewal;
+        if (validity.is_needed && !is_valid) return describe(validity, now);
+    }
+    return {};
+}
+
+// The kernel's interfaces are of the key that they were made for.
+Status check_successor(const Credentials& current, const Credentials& next, WallTime now) {
+    if (auto problem = problem_of(next, now); !problem.empty())
+        return fail(ErrorCode::Untrusted, std::move(problem));
+    const auto previous_of = [](const Credentials& credentials) {
+        return credentials.previous ? std::optional(credentials.previous->public_key)
+                                    : std::nullopt;
+    };
+    if (next.wireguard_public != current.wireguard_public ||
+        previous_of(next) != previous_of(current))
+        return fail(ErrorCode::InvalidData, "a WireGuard key is another: that takes a restart");
+    return {};
 }
 
 }  // namespace fortros::gateway

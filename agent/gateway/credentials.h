@@ -24,6 +24,7 @@ struct Validity {
     std::string remedy;  // what renews it
     WallTime not_before{};
     WallTime not_after{};
+    bool is_needed = true;  // at any time: nobody can be served with another
 };
 
 enum class ValidityState { Good, DueForRenewal, Expired, NotYetValid };
@@ -61,6 +62,13 @@ Result<Credentials> load_credentials(const GatewaySettings& settings);
 // nothing, as for one's own; dates are told and not judged.
 Result<Vouched> read_vouched(const std::vector<Bytes>& chain, const Certificates& anchors,
                              const std::string& gateway_name);
+
+// Why nobody can be served with these at this time: a needed certificate is not valid. Empty: they can.
+std::string problem_of(const Credentials& credentials, WallTime now);
+
+// Whether `next` may take the place of `current` while it serves. Untrusted or InvalidData where a needed
+// certificate is not valid now, or a WireGuard key is another, which takes a restart.
+Status check_successor(const Credentials& current, const Credentials& next, WallTime now);
 
 // A WireGuard private key as `wg genkey` prints it.
 Result<PrivateKey> load_wireguard_key(const std::string& path);

@@ -163,6 +163,11 @@ const EtcdInvite* EtcdMirror::find_invite(const std::string& id) const {
     return find_in(m_invites, id);
 }
 
+std::size_t EtcdMirror::count_members() const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        m_nodes, [](const auto& entry) { return entry.second.record.is_member(); }));
+}
+
 const WaitingRecord* EtcdMirror::find_waiting(const PublicKey& key) const {
     return find_in(m_waiting, key);
 }

@@ -51,6 +51,7 @@ public:
     std::vector<const EtcdNode*> nodes_since(std::uint64_t revision, std::size_t limit) const;
     // The members that have endpoints, those that enrolled first first.
     std::vector<const EtcdNode*> lighthouses() const;
+    std::size_t count_members() const;
     const std::map<std::string, EtcdInvite>& invites() const { return m_invites; }
     // Those that serve no more among them.
     const std::map<PublicKey, GatewayRecord>& gateways() const { return m_gateways; }

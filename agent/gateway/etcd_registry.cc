@@ -40,6 +40,12 @@ Result<History> EtcdRegistry::history() {
     return History{mirror().head().history, mirror().head().revision};
 }
 
+Result<std::size_t> EtcdRegistry::count_members() {
+    m_store->begin();
+    TRY(m_store->require_recent());
+    return mirror().count_members();
+}
+
 Result<EtcdNode> EtcdRegistry::known(const PublicKey& key) const {
     const auto* node = mirror().find_node(key);
     if (node == nullptr) return fail(ErrorCode::NotFound, "no node has the key " + key.base64());

@@ -36,6 +36,7 @@ public:
     Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision,
                                                 std::size_t limit = SIZE_MAX) override;
     Result<History> history() override;
+    Result<std::size_t> count_members() override;
     Result<std::optional<Attested>> find_gateway(const PublicKey& key) override;
     Result<Attested> renew_gateway(const PublicKey& key, WallTime not_after) override;
     Status announce_gateway(const GatewayRecord& gateway, WallTime now) override;

@@ -17,7 +17,9 @@ Answer make_answer(int status, std::string json) {
 }
 
 Answer make_refusal(RefusalCode code, std::string message) {
-    return make_answer(status_of(code), to_json_text(Refusal{code, std::move(message)}));
+    auto answer = make_answer(status_of(code), to_json_text(Refusal{code, std::move(message)}));
+    answer.refusal = code;
+    return answer;
 }
 
 }  // namespace fortros::gateway

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,6 +36,7 @@ struct Answer {
     int status = 0;
     Headers headers{};  // without Content-Length and Connection, which are the edge's
     std::string body{};
+    std::optional<RefusalCode> refusal{};  // what its body says, if it is one
 };
 
 Answer make_answer(int status, std::string json);

@@ -6,10 +6,12 @@
 //                             └───────────── keep-alive ◀───────┘
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -40,6 +42,10 @@ struct HttpLimits {
     Duration drain = 2s;
 };
 
+// In their order; a closed one is gone.
+inline constexpr std::array<std::string_view, 8> connection_states{
+    "silent", "waiting", "handshaking", "reading", "handling", "writing", "draining", "closed"};
+
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 public:
     // What a connection needs of its server. Outlives it.
@@ -69,6 +75,9 @@ public:
 
     std::uint64_t id() const { return m_id; }
     const Endpoint& from() const { return m_from; }
+
+    // What it is at: one of connection_states.
+    std::string_view state() const { return connection_states[static_cast<std::size_t>(m_phase)]; }
 
     // Waits for the client's first word.
     Status start();

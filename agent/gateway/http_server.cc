@@ -62,6 +62,7 @@ void HttpServer::listen(std::uint32_t events) {
 
 void HttpServer::open(Accepted accepted) {
     const auto id = m_next_id++;
+    ++m_counts.accepted;
     const Endpoint from = accepted.from;
     if (const auto must_go = m_door.enter(id, from.address)) {
         note("no-place", from,
@@ -89,6 +90,7 @@ void HttpServer::take_turns() {
         const auto id = m_door.next(monotonic_now());
         if (!id) break;
         const auto connection = m_connections.find(*id)->second;
+        ++m_counts.handshakes;
         connection->begin(m_tls.get());
     }
     schedule_turns();
@@ -126,7 +128,17 @@ void HttpServer::stop(std::function<void()> stopped) {
                          [this] { m_stopped(); });
 }
 
+std::map<std::string_view, std::int64_t> HttpServer::connections() const {
+    std::map<std::string_view, std::int64_t> counts;
+    for (const auto state : connection_states) counts[state] = 0;
+    counts.erase(connection_states.back());
+    for (const auto& [id, connection] : m_connections) ++counts[connection->state()];
+    return counts;
+}
+
 void HttpServer::note(std::string_view event, const Endpoint& from, std::string_view why) {
+    if (const auto failures = m_counts.failures.find(event); failures != m_counts.failures.end())
+        ++failures->second;
     if (!m_notes.allow(wall_now())) return;
     m_log.write({Level::Info,
                  std::string(event),

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -26,6 +28,16 @@ struct ServerLimits {
     Duration accept_pause = 1s;  // when no descriptor is left
 };
 
+// Since the start.
+struct ServerCounts {
+    std::int64_t accepted = 0;
+    std::int64_t handshakes = 0;  // begun
+    // Connections that were not let in or did not end as they should, by why.
+    std::map<std::string_view, std::int64_t> failures{
+        {"no-place", 0},         {"too-busy", 0},   {"no-memory", 0},  {"too-slow", 0},
+        {"handshake-failed", 0}, {"tls-failed", 0}, {"bad-request", 0}};
+};
+
 class HttpServer final : HttpConnection::Owner {
 public:
     // `listeners` listen already. `handler` is called from the loop, and its Reply must be. Loop and
@@ -42,6 +54,9 @@ public:
     void stop(std::function<void()> stopped);
 
     const Door& door() const { return m_door; }
+    const ServerCounts& counts() const { return m_counts; }
+    // How many connections there are now, in each of the connection_states. Looks at each.
+    std::map<std::string_view, std::int64_t> connections() const;
 
 private:
     struct Listener {
@@ -69,6 +84,7 @@ private:
     OpenSsl<SSL_CTX> m_tls;
     Handler m_handler;
     Log& m_log;
+    ServerCounts m_counts{};
     RateLimit m_notes;
     std::vector<std::uint8_t> m_scratch;  // of whoever is reading now
     Door m_door;

@@ -82,13 +82,15 @@ Status Issuer::attest_self(WallTime now) {
     if (!m_own) m_own = TRY(m_parts.registry.find_gateway(m_self.public_key));
     const bool is_usable = m_own && now < m_own->not_after;
     const bool is_due = !is_usable || worth_renewing(m_own->not_after, now);
-    if (!is_due && !m_own_attestation.empty()) return {};
+    const SignerId signer = m_parts.signer.facts().id;
+    if (!is_due && !m_own_attestation.empty() && m_own_signer == signer) return {};
     if (is_due) {
         auto renewed = m_parts.registry.renew_gateway(m_self.public_key, TRY(next_not_after(now)));
         if (!renewed && !is_usable) return std::unexpected(std::move(renewed).error());
         if (renewed) m_own = *renewed;
     }
     m_own_attestation = TRY(attest(m_self.public_key, Role::Gateway, *m_own));
+    m_own_signer = signer;
     return {};
 }
 

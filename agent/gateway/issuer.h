@@ -74,6 +74,7 @@ private:
     Publisher m_publisher;
     std::optional<Attested> m_own{};  // as the registry has it
     Bytes m_own_attestation{};
+    SignerId m_own_signer{};  // of the attestation
 };
 
 }  // namespace fortros::gateway

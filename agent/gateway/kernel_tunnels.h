@@ -53,6 +53,7 @@ public:
     // By the key that the certificate names.
     Result<std::optional<WallTime>> last_handshake(const PublicKey& node) override;
     bool contains(const PublicKey& node) const override { return current().peers.contains(node); }
+    std::size_t count() const override { return current().peers.size(); }
     Status ensure(const NodeRecord& node) override;
     Status reset(const NodeRecord& node) override;
     // By every key.
@@ -103,6 +104,7 @@ public:
         return std::nullopt;
     }
     bool contains(const PublicKey&) const override { return true; }
+    std::size_t count() const override { return 0; }
     Status ensure(const NodeRecord&) override { return {}; }
     Status reset(const NodeRecord&) override { return {}; }
     Status remove(const PublicKey&) override { return {}; }

@@ -1,12 +1,20 @@
 #include "gateway/listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
+#include <string_view>
+
+#include "base/text.h"
 
 namespace fortros::gateway {
 
@@ -19,6 +27,7 @@ union SocketAddress {
     sockaddr generic;
     sockaddr_in v4;
     sockaddr_in6 v6;
+    sockaddr_un path;
 };
 
 }  // namespace
@@ -46,6 +55,7 @@ static Endpoint endpoint_of(const SocketAddress& address) {
         std::memcpy(v4.data(), &address.v4.sin_addr, v4.size());
         return {IpAddress::v4(v4), ntohs(address.v4.sin_port)};
     }
+    if (address.generic.sa_family != AF_INET6) return {};
     std::memcpy(v6.data(), &address.v6.sin6_addr, v6.size());
     if (IN6_IS_ADDR_V4MAPPED(&address.v6.sin6_addr)) {
         std::copy_n(v6.begin() + 12, v4.size(), v4.begin());
@@ -74,10 +84,80 @@ Result<Fd> listen_on(const Endpoint& endpoint) {
     return socket;
 }
 
-Result<Accepted> accept_from(int listener) {
+// --- paths ---
+
+// Who ends without removing its socket leaves it behind; nobody accepts from it any more.
+static Status remove_left_behind(const SocketAddress& address, socklen_t size) {
+    struct stat found{};
+    if (::lstat(address.path.sun_path, &found) < 0 || !S_ISSOCK(found.st_mode)) return {};
+    const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!probe.valid()) return fail_errno(errno, "cannot make a socket");
+    if (::connect(probe.get(), &address.generic, size) == 0 || errno != ECONNREFUSED) return {};
+    if (::unlink(address.path.sun_path) < 0) return fail_errno(errno, "cannot remove it");
+    return {};
+}
+
+Result<Fd> listen_at(const std::string& path) {
+    const std::string what = "cannot listen at '" + path + "'";
+    SocketAddress address{};
+    if (path.size() >= sizeof(address.path.sun_path))
+        return fail(ErrorCode::InvalidArgument, what + ": the path is too long for a socket");
+    address.path.sun_family = AF_UNIX;
+    std::memcpy(address.path.sun_path, path.c_str(), path.size() + 1);
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+    Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!socket.valid()) return fail_errno(errno, what);
+    if (auto status = remove_left_behind(address, size); !status)
+        return std::unexpected(std::move(status.error()).in(what));
+    if (::bind(socket.get(), &address.generic, size) < 0) {
+        if (errno == EADDRINUSE)
+            return fail(ErrorCode::Conflict, what + ": there is something already");
+        return fail_errno(errno, what);
+    }
+    // Nobody can connect before listen(2).
+    if (::chmod(path.c_str(), 0600) < 0 || ::listen(socket.get(), backlog) < 0)
+        return fail_errno(errno, what);
+    return socket;
+}
+
+// --- sockets of others ---
+
+static int option_of(int socket, int option) {
+    int value = 0;
+    socklen_t size = sizeof(value);
+    return ::getsockopt(socket, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
+}
+
+Result<Fd> adopt_listener(Fd socket, ListenerKind kind) {
+    if (option_of(socket.get(), SO_TYPE) != SOCK_STREAM ||
+        option_of(socket.get(), SO_ACCEPTCONN) != 1)
+        return fail(ErrorCode::InvalidArgument, "it is no stream socket that listens");
+    const int domain = option_of(socket.get(), SO_DOMAIN);
+    if (domain != AF_INET && domain != AF_INET6 &&
+        !(domain == AF_UNIX && kind == ListenerKind::Any))
+        return fail(ErrorCode::InvalidArgument, "it is of the wrong address family");
+    const int flags = ::fcntl(socket.get(), F_GETFL);
+    if (flags < 0 || ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK) < 0)
+        return fail_errno(errno, "cannot make it non-blocking");
+    return socket;
+}
+
+std::string place_of(int listener) {
     SocketAddress address{};
     socklen_t size = sizeof(address);
+    if (::getsockname(listener, &address.generic, &size) < 0) return "?";
+    if (address.generic.sa_family != AF_UNIX) return endpoint_of(address).text();
+    const auto length = size - std::min<std::size_t>(size, offsetof(sockaddr_un, sun_path));
+    return printable(
+        std::string_view(address.path.sun_path, ::strnlen(address.path.sun_path, length)));
+}
+
+// --- accepting ---
+
+Result<Accepted> accept_from(int listener) {
     for (int attempt = 0; attempt < accept_attempts; ++attempt) {
+        SocketAddress address{};
+        socklen_t size = sizeof(address);
         Fd socket(::accept4(listener, &address.generic, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (socket.valid()) {
             const int on = 1;

@@ -57,7 +57,15 @@ constexpr OptionSpec verify_options[] = {
 constexpr OptionSpec overwrite_only[] = {{"--overwrite", "", "replace what is there"}};
 
 constexpr CommandSpec commands[] = {
-    {"serve", "", "serve nodes until SIGTERM", "", {}},
+    {"serve",
+     "",
+     "serve nodes until SIGTERM",
+     "SIGHUP has certificates, the TLS key and the signer read again; connections go on. Operators "
+     "ask\n"
+     "/healthz, /readyz and /metrics at [Operate] Listen=. A service manager may hand over "
+     "sockets\n"
+     "called nodes and operate, and is told when this is ready, reloads and stops.",
+     {}},
     {"init", "", "make what a new gateway needs, and say what is missing",
      "The settings file, which needs --endpoint, the WireGuard key, and, once the org's file is "
      "there,\n"

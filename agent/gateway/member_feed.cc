@@ -78,8 +78,9 @@ Result<FeedPosition> MemberFeed::position(WallTime now) {
     const auto* document = TRY(m_parts.issuer.document(now));
     m_history = TRY(m_parts.registry.history());
     const FeedPosition newest{m_history.newest, document->document.serial};
-    if (newest != m_newest) m_pages.clear();
+    if (newest != m_newest || document->document.signer != m_signer) m_pages.clear();
     m_newest = newest;
+    m_signer = document->document.signer;
     return newest;
 }
 

@@ -74,6 +74,7 @@ private:
     History m_history{};
     FeedPosition m_newest{};                 // of the pages
     FeedPosition m_told{};                   // of whoever has waited
+    SignerId m_signer{};                     // of the pages
     std::map<FeedPosition, Page> m_pages{};  // by where those are who want them
     std::list<Waiting> m_waiting{};          // the oldest first
     std::map<PublicKey, std::list<Waiting>::iterator> m_by_node{};  // each waits once

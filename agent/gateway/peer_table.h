@@ -21,6 +21,7 @@ public:
     PeerTable() = default;
     explicit PeerTable(const WireGuardStatus& status);
 
+    std::size_t size() const { return m_peers.size(); }
     bool contains(const PublicKey& node) const { return m_peers.contains(node); }
     // Absent: it never has, or is no peer.
     std::optional<WallTime> last_handshake(const PublicKey& node) const;

@@ -7,6 +7,7 @@ static constexpr std::chrono::hours signing_interval{1};
 Result<const PublishedDocument*> Publisher::current(WallTime now) {
     const PolicyRecord policy = TRY(m_registry.policy());
     const bool is_fresh = m_published && m_published->document.serial == policy.serial &&
+                          m_published->document.signer == m_signer.facts().id &&
                           m_signed_at <= now && now - m_signed_at < signing_interval;
     if (is_fresh) return &*m_published;
     if (m_signer.facts().not_before < policy.signers_since)

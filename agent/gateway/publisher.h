@@ -28,7 +28,7 @@ public:
         : m_prefix(prefix), m_domain(std::move(domain)), m_registry(registry), m_signer(signer) {}
 
     // The newest document, good until the next call. It is signed anew when the registry's serial has
-    // grown, and once an hour, for the revocations that nobody needs any more. Untrusted if the org
+    // grown or the signer is another, and once an hour, for the revocations that nobody needs any more. Untrusted if the org
     // has disowned this gateway's own signer.
     Result<const PublishedDocument*> current(WallTime now);
 

@@ -315,6 +315,8 @@ public:
     virtual Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision,
                                                         std::size_t limit = SIZE_MAX) = 0;
     virtual Result<History> history() = 0;
+    // How many members there are. Looks at each record, of memory or a table.
+    virtual Result<std::size_t> count_members() = 0;
 
     // The newest attestation of a gateway itself, whose membership is the CA's to decide; renew
     // gives it the next serial. Kept, so that a gateway can start when nothing can be written.

@@ -11,6 +11,9 @@ namespace fortros::gateway {
 
 static constexpr Duration shortest_invite = 1min;
 static constexpr Duration longest_invite = 366 * one_day;
+// Nobody but this host: there is no TLS.
+static constexpr std::string_view default_operate_address = "127.0.0.1:9543";
+static constexpr std::uint16_t default_operate_port = 9543;
 static constexpr std::string_view default_database = "/var/lib/fortros/gateway.db";
 static constexpr std::size_t etcd_endpoints_limit = 9;
 static constexpr std::size_t etcd_prefix_limit = 128;
@@ -28,6 +31,14 @@ static Result<Endpoint> listen_setting(std::string_view text) {
     const auto endpoint = Endpoint::parse(text, 443);
     if (!endpoint || endpoint->address.is_multicast())
         return not_a("an address to listen on (192.0.2.1:443, [::]:443)", text);
+    return *endpoint;
+}
+
+static Result<OperateAddress> operate_setting(std::string_view text) {
+    if (text.starts_with('/')) return TRY(file_setting(text));
+    const auto endpoint = Endpoint::parse(text, default_operate_port);
+    if (!endpoint || endpoint->address.is_multicast())
+        return not_a("an address or a path to listen at (127.0.0.1:9543, /run/gateway.sock)", text);
     return *endpoint;
 }
 
@@ -109,6 +120,11 @@ static Status append_etcd_endpoint(GatewaySettings& settings, std::string_view t
     return append_setting<&EtcdSettings::endpoints, etcd_endpoint_setting>(settings.etcd, text);
 }
 
+std::string text_of(const OperateAddress& address) {
+    const auto* endpoint = std::get_if<Endpoint>(&address);
+    return endpoint != nullptr ? endpoint->text() : std::get<std::string>(address);
+}
+
 // --- files ---
 
 using G = GatewaySettings;
@@ -137,6 +153,7 @@ static constexpr IniKey<G> gateway_keys[] = {
     {"Etcd", "Prefix", assign_etcd<&EtcdSettings::prefix, etcd_prefix_setting>},
     {"PreviousWireGuard", "PrivateKey", assign_setting<&G::previous_private_key, file_setting>},
     {"PreviousWireGuard", "ListenPort", assign_setting<&G::previous_listen_port, port_setting>},
+    {"Operate", "Listen", append_setting<&G::operate_listen, operate_setting>},
     {"Invites", "DefaultLifetime", assign_setting<&G::invite_lifetime, lifetime_setting>},
     {"Invites", "Approval", assign_setting<&G::approval, approval_setting>},
 };
@@ -211,6 +228,8 @@ Result<GatewaySettings> parse_gateway_settings(std::string_view text, const std:
     TRY(read_ini<GatewaySettings>(text, path, gateway_keys, settings));
     TRY(check_store(settings, path));
     if (settings.listen.empty()) settings.listen = {*Endpoint::parse("[::]:443")};
+    if (settings.operate_listen.empty())
+        settings.operate_listen = {*Endpoint::parse(default_operate_address)};
     if (settings.endpoints.empty())
         return bad(path,
                    "[WireGuard] Endpoints= is required: the addresses at which nodes reach "

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,10 @@ inline constexpr std::string_view default_gateway_settings_path = "/etc/fortros/
 
 // Which invites need an admin's approval of each newcomer, where the command does not say.
 enum class ApprovalRule { Always, Never, SeveralUses };
+
+// Where the operating lane listens: an address, or a path.
+using OperateAddress = std::variant<Endpoint, std::string>;
+std::string text_of(const OperateAddress& address);
 
 // Files are named by absolute paths, or relative to the folder of the settings file: a folder that
 // holds everything can be moved.
@@ -51,6 +56,9 @@ struct GatewaySettings {
     // [Invites]
     Duration invite_lifetime = std::chrono::days{7};    // DefaultLifetime=
     ApprovalRule approval = ApprovalRule::SeveralUses;  // Approval=, default several-uses
+
+    // [Operate]
+    std::vector<OperateAddress> operate_listen{};  // Listen=, default 127.0.0.1:9543
 
     // [Etcd], in the place of Database=
     EtcdSettings etcd{};

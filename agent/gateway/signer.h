@@ -28,6 +28,22 @@ public:
     virtual Result<crypto::Signature> sign(ByteView message) const = 0;
 };
 
+// The signer of the moment: who borrows it signs with the newest one that it was given.
+class CurrentSigner final : public AttestationSigner {
+public:
+    void set(std::unique_ptr<AttestationSigner> signer) { m_signer = std::move(signer); }
+
+    // Of a signer that was set.
+    const Signer& facts() const override { return m_signer->facts(); }
+    const Bytes& certificate() const override { return m_signer->certificate(); }
+    Result<crypto::Signature> sign(ByteView message) const override {
+        return m_signer->sign(message);
+    }
+
+private:
+    std::unique_ptr<AttestationSigner> m_signer{};
+};
+
 // The attestation's bytes, signed. The caller has set everything but the signer.
 Result<Bytes> sign_attestation(const AttestationSigner& signer, Attestation attestation);
 

@@ -106,6 +106,11 @@ Result<History> SqliteRegistry::history() {
                    static_cast<std::uint64_t>(row.integer(1))};
 }
 
+Result<std::size_t> SqliteRegistry::count_members() {
+    return static_cast<std::size_t>(TRY(number_at(
+        m_database.query("SELECT count(*) FROM nodes WHERE revoked IS NULL AND retired IS NULL"))));
+}
+
 Result<std::uint64_t> SqliteRegistry::next_revision() {
     return static_cast<std::uint64_t>(TRY(number_at(
         m_database.query("UPDATE organisation SET revision = revision + 1 RETURNING revision"))));

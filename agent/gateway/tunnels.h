@@ -33,6 +33,9 @@ public:
     // Whether the node is a peer, as far as is known from the last reading and what was done since.
     virtual bool contains(const PublicKey& node) const = 0;
 
+    // How many peers there are, as far as is known.
+    virtual std::size_t count() const = 0;
+
     // Makes the node a peer; one that is there stays as it is, and so does its session.
     virtual Status ensure(const NodeRecord& node) = 0;
 

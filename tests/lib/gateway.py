@@ -31,6 +31,9 @@ SETTINGS = """\
 Listen={address}:{port}
 {store}
 
+[Operate]
+Listen={operate}
+
 [WireGuard]
 Endpoints=192.0.2.1:51820
 Manage=no
@@ -51,7 +54,9 @@ class Site:
         self.database = self.home / database
         store = f"[Etcd]\n{etcd}" if etcd else f"Database={database}"
         self.settings = self.home / "gateway.conf"
-        self.settings.write_text(SETTINGS.format(address=ADDRESS, port=port, store=store), encoding="ascii")
+        self.operate = self.home / "operate"  # a socket: several gateways may serve here
+        self.settings.write_text(SETTINGS.format(address=ADDRESS, port=port, store=store, operate=self.operate),
+                                 encoding="ascii")
 
     def start(self):
         return Server(self)
@@ -88,6 +93,31 @@ class Site:
         except BaseException:
             plain.close()
             raise
+
+    def connect_as_operator(self):
+        plain = socket.socket(socket.AF_UNIX)
+        try:
+            plain.settimeout(END_LIMIT_S)
+            plain.connect(str(self.operate))
+        except BaseException:
+            plain.close()
+            raise
+        return plain
+
+    def ask_as_operator(self, target, *headers, method="GET"):
+        """An answer of the operating lane: (status, headers, body)."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: gateway", *headers]
+        with self.connect_as_operator() as plain:
+            plain.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+            ((status, told, body),) = answers_in(read_all(plain))
+            return status, told, body.decode("utf-8")
+
+    def metrics(self):
+        """The gateway's numbers of now: a sample as it is written → its value."""
+        status, _, text = self.ask_as_operator("/metrics")
+        assert status == 200, text
+        samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {name: int(value) for name, value in samples}
 
     def ask(self, request, connection=None):
         """Sends bytes and reads all answers, until the gateway closes: [(status, headers, body)]."""

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -13,6 +14,7 @@ from lib.netns import Net
 
 AGENT = pathlib.Path(__file__).resolve().parents[2] / "agent"
 GATEWAY = AGENT / "gateway/fortros-gateway.service"
+SOCKETS = [AGENT / f"gateway/{name}.socket" for name in ("fortros-gateway", "fortros-gateway-operate")]
 MAINTAINER = AGENT / "maintainer/fortros-maintainer.service"
 VARIABLES = AGENT / "maintainer/fortros-variables.service"
 # What is left is what they are for: the host's network, sockets, CAP_NET_ADMIN, a user of their own
@@ -30,10 +32,13 @@ def analyze(*words):
 def test_units_are_understood():
     """A misspelt line is ignored by systemd, and with it what it was to forbid."""
     with tempfile.TemporaryDirectory() as folder:
-        for unit in (GATEWAY, MAINTAINER, VARIABLES):
+        units = (GATEWAY, *SOCKETS, MAINTAINER, VARIABLES)
+        for unit in units:
             # The programs are not where the units expect them, as long as nothing is installed.
             copy = pathlib.Path(folder) / unit.name
             copy.write_text(re.sub(r"/usr/bin/fortros-\w+", shutil.which("true"), unit.read_text()))
+        for unit in units:
+            copy = pathlib.Path(folder) / unit.name
             done = analyze("verify", "--man=no", "--recursive-errors=no", copy)
             ours = [line for line in done.stderr.splitlines() if unit.name in line]
             assert not ours, f"{unit.name}: {ours}"
@@ -52,17 +57,20 @@ def test_a_gateway_needs_no_more_than_its_unit_gives():
     with Net() as net:
         host = net.namespace("host")
         site = Site(net.folder)
-        site.settings.write_text(site.settings.read_text().replace("127.0.0.1:8443", "127.0.0.1:443"))
-        # As StateDirectory= and LoadCredential= leave them: the files are the dynamic user's.
-        user, capabilities = "65533", "+net_admin,+net_bind_service"
+        # As StateDirectory= and the unit's copies leave them: the files are the dynamic user's.
+        user, capabilities = "65533", "+net_admin"
         for path in (net.folder, *net.folder.rglob("*")):
             shutil.chown(path, int(user), int(user))
-        server = host.start("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs",
+        server = host.start("systemd-socket-activate", "--listen=127.0.0.1:443", "--fdname=nodes",
+                            "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs",
                             f"--inh-caps=-all,{capabilities}", f"--ambient-caps=-all,{capabilities}",
                             f"--bounding-set=-all,{capabilities}", PROGRAM, "serve", "--config", site.settings,
-                            ready="event=serving")
+                            ready="Listening on")
+        with host.socket(socket.AF_INET, socket.SOCK_STREAM) as first:  # what it is started for
+            first.connect(("127.0.0.1", 443))
+            assert "serves on 127.0.0.1:443," in server.wait_for("event=serving")
         status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-        assert re.search(r"^CapEff:\t0000000000001400$", status, re.M), status
+        assert re.search(r"^CapEff:\t0000000000001000$", status, re.M), status
         # Root's commands leave the server its database.
         for _ in range(2):
             site.invite()

@@ -34,6 +34,7 @@ struct FakeTunnels final : Tunnels {
         return found == peers.end() ? std::nullopt : found->second.last_handshake;
     }
     bool contains(const PublicKey& node) const override { return peers.contains(node); }
+    std::size_t count() const override { return peers.size(); }
     Status ensure(const NodeRecord& node) override {
         if (fault) return std::unexpected(*fault);
         peers.try_emplace(node.key, std::nullopt, node.overlay_address);

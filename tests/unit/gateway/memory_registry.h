@@ -176,6 +176,10 @@ public:
         std::ranges::stable_sort(nodes, {}, &NodeRecord::enrolled);
         return nodes;
     }
+    Result<std::size_t> count_members() override {
+        return static_cast<std::size_t>(std::ranges::count_if(
+            m_nodes, [](const auto& entry) { return entry.second.is_member(); }));
+    }
 
     Result<History> history() override { return History{m_history, m_revision}; }
     Result<std::vector<NodeRecord>> nodes_since(std::uint64_t revision,

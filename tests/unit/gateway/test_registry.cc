@@ -128,6 +128,20 @@ TEST_CASE("registry: an invite for three admits three") {
     });
 }
 
+// An operator's graph would show members who were thrown out.
+TEST_CASE("registry: members are counted, and nobody else") {
+    for_each_store([](Registry& registry) {
+        CHECK(must(registry.count_members()) == 0);
+        make_open_invite(registry, "three", 3);
+        for (std::uint8_t number : {1, 2, 3})
+            must(registry.enrol(enrolment_of(number, "three"), stranger, noon));
+        CHECK(must(registry.count_members()) == 3);
+        must(registry.revoke_node(key_of(1), admin, noon));
+        must(registry.retire_node(key_of(2), admin, noon));
+        CHECK(must(registry.count_members()) == 1);
+    });
+}
+
 // An image that lay in a drawer for a year would still admit.
 TEST_CASE("registry: expired, revoked and unknown invites admit nobody") {
     for_each_store([](Registry& registry) {

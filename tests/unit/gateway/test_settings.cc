@@ -37,6 +37,24 @@ TEST_CASE("gateway settings: one line is enough, and files lie beside the settin
     CHECK(settings->manage);
     CHECK(settings->guard == GuardMode::Nftables);
     CHECK(settings->invite_lifetime == std::chrono::days{7});
+    // Nobody but this host.
+    CHECK(settings->operate_listen ==
+          std::vector<OperateAddress>{*Endpoint::parse("127.0.0.1:9543")});
+}
+
+// An operator would ask where nobody listens, or strangers could.
+TEST_CASE("gateway settings: operators have addresses and paths of their own") {
+    const auto settings = parse_gateway_settings(
+        smallest + "[Operate]\nListen=/run/a.sock [::1]:81\nListen=127.0.0.2\n", "/gateway.conf");
+    REQUIRE(settings);
+    CHECK(settings->operate_listen ==
+          std::vector<OperateAddress>{"/run/a.sock", *Endpoint::parse("[::1]:81"),
+                                      *Endpoint::parse("127.0.0.2:9543")});
+    CHECK(text_of(settings->operate_listen[0]) == "/run/a.sock");
+    CHECK(text_of(settings->operate_listen[1]) == "[::1]:81");
+    for (const char* wrong : {"run/a.sock", "/run/", "localhost:81", "[ff02::1]:81"})
+        CHECK(error_of(smallest + "[Operate]\nListen=" + wrong + "\n").contains("to listen at") ==
+              (std::string_view(wrong) != "/run/"));
 }
 
 // A documented key would not do what it says.

@@ -1,0 +1,128 @@
+// The gateway that serves, in its parts. Local to gateway*.cc: how it comes up, its chores beside the
+// requests, and what it tells of itself.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.h"
+#include "gateway/admission.h"
+#include "gateway/credentials.h"
+#include "gateway/exit_code.h"
+#include "gateway/http_server.h"
+#include "gateway/member_feed.h"
+#include "gateway/metrics.h"
+#include "gateway/operate_server.h"
+#include "gateway/rate_limit.h"
+#include "gateway/registry.h"
+#include "gateway/settings.h"
+#include "gateway/tunnels.h"
+#include "gateway/write_queue.h"
+#include "os/fd.h"
+#include "os/loop.h"
+#include "os/random.h"
+#include "os/service_manager.h"
+
+namespace fortros::gateway {
+
+// The parts in the order in which they are made; they end in the opposite one.
+class Gateway {
+public:
+    Gateway(const GatewaySettings& settings, Log& log);
+    Gateway(const Gateway&) = delete;
+    Gateway& operator=(const Gateway&) = delete;
+
+    Outcome<void> prepare();
+    Outcome<void> run();
+
+private:
+    struct Listeners {
+        std::vector<Fd> nodes{};
+        std::vector<Fd> operators{};
+    };
+    // How the registry was found when somebody asked. Absent: it could not be read.
+    struct RegistryView {
+        std::string problem{};
+        std::optional<std::int64_t> members{};
+        std::optional<std::int64_t> waiting{};
+        std::optional<std::int64_t> revision{};
+    };
+
+    // gateway.cc
+    Status make_tunnels();
+    Outcome<Listeners> make_listeners();
+    Outcome<void> make_servers(Listeners listeners);
+    Status make_chores();
+    Status watch(int fd, std::function<void()> ready);
+    void handle(Request request, Reply reply);
+
+    // gateway_chores.cc
+    void report_credentials();
+    void report_validities();
+    void on_signal();
+    void stop();
+    void reload();
+    Status take_new_credentials();
+    void on_tick();
+    void follow_registry();
+    void renew_lighthouses();
+    void announce();
+    Status announce_self();
+    Status bring_in_line();
+    Status apply_changes();
+    void warn(std::string_view part, const Error& error);
+
+    // gateway_report.cc
+    std::vector<Check> checks();
+    Metrics metrics();
+    const RegistryView& look_at_registry();
+    RegistryView registry_now();
+
+    const GatewaySettings& m_settings;
+    Log& m_log;
+    ServiceManager m_manager{};
+    KernelRandom m_random;
+    Credentials m_credentials{};
+    CurrentSigner m_signer{};
+    std::unique_ptr<Loop> m_loop;
+    std::unique_ptr<Registry> m_registry;
+    std::unique_ptr<Tunnels> m_tunnels;
+    std::optional<Admission> m_admission;
+    std::optional<MemberFeed> m_feed;
+    std::optional<WriteQueue> m_writes;
+    std::unique_ptr<RegistryWatch> m_watch;
+    Fd m_signals;
+    Fd m_ticker;
+    std::vector<Loop::Watch> m_watches{};
+    std::string m_places{};  // where nodes are listened for, and operators
+    std::unique_ptr<HttpServer> m_server;
+    std::unique_ptr<OperateServer> m_operate_server;
+
+    std::uint64_t m_applied_revision = 0;  // of the registry, in the tunnels
+    bool m_must_reconcile = false;         // the tunnels may differ from the registry
+    bool m_is_stopping = false;
+    RateLimit m_warnings;
+    Instant m_next_reconcile{};
+    Instant m_next_validity_report{};
+    Instant m_next_renewal{};
+    Instant m_next_announcement{};
+
+    std::string m_tunnels_problem{};  // why they are not in line, since the last attempt
+    AnswerCounts m_answers{};
+    std::map<std::string_view, std::int64_t> m_failures{
+        {"announcement", 0}, {"attestation", 0}, {"registry", 0},
+        {"reload", 0},       {"renewal", 0},     {"tunnels", 0}};
+    std::int64_t m_reloads = 0;
+    bool m_reload_successful = true;
+    WallTime m_started{};
+    WallTime m_credentials_loaded{};
+    RegistryView m_registry_view{};
+    Instant m_next_look{};  // at a registry that has kept us waiting in vain
+};
+
+}  // namespace fortros::gateway
