@@ -114,9 +114,9 @@ private:
 
     std::string m_tunnels_problem{};  // why they are not in line, since the last attempt
     AnswerCounts m_answers{};
-    std::map<std::string_view, std::int64_t> m_failures{
-        {"announcement", 0}, {"attestation", 0}, {"registry", 0},
-        {"reload", 0},       {"renewal", 0},     {"tunnels", 0}};
+    std::map<std::string_view, std::int64_t> m_failures{{"announcement", 0}, {"attestation", 0},
+                                                        {"registry", 0},     {"reload", 0},
+                                                        {"renewal", 0},      {"tunnels", 0}};
     std::int64_t m_reloads = 0;
     bool m_reload_successful = true;
     WallTime m_started{};

@@ -52,6 +52,15 @@ def pages(node, since=0):
         since, document = page["revision"], page.get("document_serial", document)
 
 
+def wait(node, line):
+    """Asks, and returns when the gateway has the question and waits for news."""
+    pollers = "fortros_gateway_feed_pollers"
+    before = site().metrics()[pollers]
+    node.say(line)
+    while site().metrics()[pollers] == before:
+        pass
+
+
 def enrol(seed):
     with site().client() as other:
         told = other.tell(f"enroll {seed} {site().invite()}")
@@ -87,7 +96,7 @@ def test_who_waits_is_told_as_soon_as_somebody_has_enrolled():
     """A mesh would learn of a new neighbour minutes later."""
     with site().client() as node:
         _, _, (revision, document) = pages(node)
-        node.say(f"get {MEMBER} /v1/members?since={revision}&document={document}&wait=120")
+        wait(node, f"get {MEMBER} /v1/members?since={revision}&document={document}&wait=120")
         new = enrol(3)
         page = json.loads(node.hear()["body"])
         assert [entry["public_key"] for entry in page["members"]] == [new["public_key"]], page
@@ -98,7 +107,7 @@ def test_who_waits_is_told_of_a_revocation_and_of_the_document_that_names_it():
     thrown_out = enrol(4)
     with site().client() as node:
         _, _, (revision, document) = pages(node)
-        node.say(f"get {MEMBER} /v1/members?since={revision}&document={document}&wait=120")
+        wait(node, f"get {MEMBER} /v1/members?since={revision}&document={document}&wait=120")
         site().admin("node", "revoke", thrown_out["overlay_address"])
         page = json.loads(node.hear()["body"])
         assert page["removed"] == [thrown_out["public_key"]] and page["members"] == [], page
@@ -113,8 +122,7 @@ def test_who_waits_and_is_revoked_is_told_so():
     with site().client() as victim:
         first = json.loads(ask(victim, seed=5)["body"])
         at = f"since={first['revision']}&document={first['document_serial']}"
-        victim.say(f"get 5 /v1/members?{at}&wait=120")
-        site().admin("node", "list")  # the gateway has read the question by now, most likely
+        wait(victim, f"get 5 /v1/members?{at}&wait=120")
         site().admin("node", "revoke", thrown_out["overlay_address"])
         told = victim.hear()
         assert (told["status"], told["proved"]) == (403, True), told
@@ -132,8 +140,7 @@ def test_a_node_waits_once():
     with site().client() as first, site().client() as second:
         _, _, (revision, document) = pages(first)
         line = f"get {MEMBER} /v1/members?since={revision}&document={document}&wait=120"
-        first.say(line)
-        site().admin("node", "list")  # the gateway has read the first by now, or reads it before the second
+        wait(first, line)
         second.say(line)
         assert first.hear()["status"] == 204
         new = enrol(6)
