@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import itertools
+import os
 import queue
 import random
 import sqlite3
@@ -11,9 +12,9 @@ import tempfile
 
 from lib.gateway import Client, Site
 
-TIME_LIMIT_S = 300
+TIME_LIMIT_S = 900
 RACERS = 30
-KILL_ROUNDS = 8
+KILL_ROUNDS = int(os.environ.get("FORTROS_KILL_ROUNDS", "200"))
 LOADERS = 4
 ENROLMENTS_BEFORE_KILL = (5, 40)
 

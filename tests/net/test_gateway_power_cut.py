@@ -1,0 +1,112 @@
+"""A gateway whose power fails while nodes enrol, again and again: whoever was told yes is a member afterwards.
+
+A guest with its registry on a disk (ext4), and a client in it that enrols one node after the other. Each answer goes to
+the console; QEMU is killed after some of them, and started again with the disk as that has left it. What the guest has
+not written to the disk is lost, as in a power cut; what it has written is not.
+
+FORTROS_POWER_CUTS=N says how many cuts there are, FORTROS_SEED the seed.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import random
+import sqlite3
+import subprocess
+import tempfile
+
+from lib.gateway import CLIENT, PROGRAM, Site
+from lib.guest import Guest
+
+TIME_LIMIT_S = 1800
+CUTS = int(os.environ.get("FORTROS_POWER_CUTS", "8"))
+SEED = int(os.environ.get("FORTROS_SEED", "20261122"))
+ENROLMENTS_BEFORE_CUT = (1, 25)
+ENOUGH = 1000  # more than can enrol before the cut
+ANSWER_LIMIT_S = 120
+HOME = "/etc/fortros"
+STATE = "/mnt"
+SETTINGS = f"""\
+[Gateway]
+Database={STATE}/gateway.db
+
+[WireGuard]
+Endpoints=192.0.2.1:51820
+"""
+
+
+class Machine:
+    """The gateway's guest and its disk."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cut."))
+        self.site = Site(self.folder)
+        disk = self.folder / "disk"
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", disk, "64m"], check=True)
+        files = {f"{HOME}/{file.name}": (file, 0o600) for file in self.site.home.iterdir() if file.is_file()}
+        files[f"{HOME}/gateway.conf"] = SETTINGS
+        self.guest = Guest(programs=["wg", "ip", "nft", PROGRAM, CLIENT], files=files, disks=[disk],
+                           modules=["wireguard", "nf_tables", "ext4"], on_line=self._hear)
+        self.told_yes = queue.Queue()
+
+    @contextlib.contextmanager
+    def power(self):
+        """Until its end, which is a cut whatever it does then."""
+        self.guest.power_on()
+        try:
+            self.guest.wait_ready()
+            self.guest.run(f"mount -t ext4 /dev/vda {STATE} && chmod 700 {STATE}")
+            yield self.guest
+        finally:
+            self.guest.machine.kill()
+
+    def serve(self):
+        self.guest.run("fortros-gateway serve >/run/gateway.log 2>&1 & echo $! >/run/gateway.pid")
+        self.guest.wait_until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)")
+        self.guest.run("grep -q event=serving /run/gateway.log || { cat /run/gateway.log; exit 1; }")
+
+    def enrol(self, first, invite):
+        """Nodes enrol, one after the other, for as long as there is power."""
+        self.guest.run(f"i={first}; while [ $i -lt {first + ENOUGH} ]; do echo enroll $i {invite}; i=$((i+1)); done "
+                       f">/run/words; gateway-client 127.0.0.1:443 {HOME}/ca.pem {self.site.org.gateway_name} </run/words "
+                       ">/dev/console 2>&1 &")
+
+    def _hear(self, line):
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            told = json.loads(line)
+            if told.get("status") == 200:
+                self.told_yes.put(told["public_key"])
+
+
+def test_whoever_was_told_yes_is_a_member_after_the_cut():
+    """After a power cut the gateway would not know nodes whose invites are spent, or not come up at all."""
+    dice = random.Random(SEED)
+    machine = Machine()
+    members = set()
+    with machine.power() as guest:
+        invite = guest.run("fortros-gateway invite create --uses 100000 --approval no 2>/dev/null").stdout.strip()
+        guest.run("sync")
+    for cut in range(CUTS):
+        with machine.power() as guest:
+            machine.serve()
+            machine.enrol(cut * ENOUGH, invite)
+            members.update(machine.told_yes.get(timeout=ANSWER_LIMIT_S) for _ in range(dice.randint(*ENROLMENTS_BEFORE_CUT)))
+        guest.machine.console.finish()
+        while not machine.told_yes.empty():
+            members.add(machine.told_yes.get())
+    with machine.power() as guest:
+        machine.serve()
+        known = {node["public_key"] for node in json.loads(guest.run("fortros-gateway node list --json").stdout)}
+        assert members <= known, f"{len(members - known)} of {len(members)} that were told yes are forgotten"
+        peers = set(guest.run("wg show fortros0 peers").stdout.split())
+        assert peers == known, f"{len(peers)} peers, {len(known)} members"
+        guest.run("fortros-gateway audit verify")
+        guest.run("kill $(cat /run/gateway.pid)")
+        guest.wait_until("! kill -0 $(cat /run/gateway.pid) 2>/dev/null")
+        database = machine.folder / "gateway.db"
+        database.write_bytes(guest.get(f"{STATE}/gateway.db"))
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    print(f"{CUTS} cuts, seed {SEED}: {len(members)} were told yes, {len(known)} are members")
