@@ -143,7 +143,7 @@ private:
 Status play(const Endpoint& endpoint, std::string name, std::size_t count) {
     const OpenSsl<SSL_CTX> tls(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_min_proto_version(tls.get(), TLS1_3_VERSION);
-    SSL_CTX_set1_groups_list(tls.get(), "X25519");  // as the agent, which has nothing larger
+    SSL_CTX_set1_groups_list(tls.get(), "P-256:X25519:P-384");  // as the agent
     SSL_CTX_set_mode(tls.get(), SSL_MODE_RELEASE_BUFFERS);
     const auto loop = TRY(Loop::create());
     Ground ground{.loop = *loop,

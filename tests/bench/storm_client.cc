@@ -354,7 +354,7 @@ Status play(std::string_view verb, Options options) {
     const std::uint64_t limit = TRY(number(options, "--limit", 180));
     const OpenSsl<SSL_CTX> tls(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_min_proto_version(tls.get(), TLS1_3_VERSION);
-    SSL_CTX_set1_groups_list(tls.get(), "X25519");  // as the agent, which has nothing larger
+    SSL_CTX_set1_groups_list(tls.get(), "P-256:X25519:P-384");  // as the agent
     SSL_CTX_set_mode(tls.get(), SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_verify(tls.get(), SSL_VERIFY_PEER, nullptr);
     for (const auto& anchor : TRY(gateway::load_certificates(options["--ca"])))
