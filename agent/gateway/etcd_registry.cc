@@ -65,16 +65,6 @@ NodeRecord EtcdRegistry::put_node(EtcdChange& change, EtcdNode node) {
     return std::move(node.record);
 }
 
-static AuditEntry entry_about(std::string_view event, const Actor& actor, const NodeRecord& node,
-                              WallTime now) {
-    return {.time = now,
-            .event = std::string(event),
-            .actor = actor,
-            .node = node.key,
-            .invite = node.invite,
-            .detail = node.hostname};
-}
-
 Result<Decision> EtcdRegistry::enrol(const Enrolment& enrolment, const Actor& actor, WallTime now) {
     TRY(expire_waiting(now));
     return transact<Decision>(

@@ -206,6 +206,11 @@ public:
         if (!address || address->is_v4()) return m_reader.bad(key, "is no overlay address");
         return *address;
     }
+    Result<std::vector<Endpoint>> optional_endpoints(std::string_view key) const {
+        auto endpoints = endpoints_from(TRY(optional_text(key)));
+        if (!endpoints) return m_reader.bad(key, "are none");
+        return std::move(*endpoints);
+    }
     Result<Role> role(std::string_view key) const {
         const auto role = role_from(TRY(text(key)));
         if (!role) return m_reader.bad(key, "is no role");
@@ -284,9 +289,7 @@ Result<EtcdNode> parse_etcd_node(std::string_view text) {
     node.record.overlay_address = TRY(row.address("overlay_address"));
     node.record.role = TRY(row.role("role"));
     node.record.hostname = TRY(row.optional_text("hostname"));
-    auto endpoints = endpoints_from(TRY(row.optional_text("endpoints")));
-    if (!endpoints) return row.json().bad("endpoints", "are none");
-    node.record.endpoints = std::move(*endpoints);
+    node.record.endpoints = TRY(row.optional_endpoints("endpoints"));
     node.record.invite = TRY(row.text("invite"));
     node.record.enrolled = TRY(row.time("enrolled"));
     node.record.revoked = TRY(row.optional_time("revoked"));
@@ -341,9 +344,7 @@ Result<GatewayRecord> parse_etcd_gateway(std::string_view text) {
     GatewayRecord gateway;
     gateway.attested.serial = TRY(row.number("serial"));
     gateway.attested.not_after = TRY(row.time("not_after"));
-    auto endpoints = endpoints_from(TRY(row.optional_text("endpoints")));
-    if (!endpoints) return row.json().bad("endpoints", "are none");
-    gateway.endpoints = std::move(*endpoints);
+    gateway.endpoints = TRY(row.optional_endpoints("endpoints"));
     const auto chain = TRY(row.json().optional_string("chain", chain_text_limit)).value_or("");
     for (const auto word : words_of(chain)) {
         auto certificate = from_base64(word);

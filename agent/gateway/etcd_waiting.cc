@@ -12,16 +12,6 @@ static std::unexpected<Error> nobody_waits(const PublicKey& key) {
     return fail(ErrorCode::NotFound, "no node waits with the key " + key.base64());
 }
 
-static AuditEntry entry_about(std::string_view event, const Actor& actor, const WaitingRecord& node,
-                              WallTime now) {
-    return {.time = now,
-            .event = std::string(event),
-            .actor = actor,
-            .node = node.key,
-            .invite = node.invite,
-            .detail = node.hostname};
-}
-
 // --- invites ---
 
 Result<InviteRecord> EtcdRegistry::create_invite(const NewInvite& wanted, const Actor& actor,

@@ -59,14 +59,32 @@ std::unexpected<Error> too_many_lighthouses() {
                                          " lighthouses already, and nodes take no more");
 }
 
-AuditEntry entry_about_lighthouse(const NodeRecord& node, const Actor& actor, WallTime now) {
-    const bool is_one = !node.endpoints.empty();
+template <typename Record>
+static AuditEntry make_entry(std::string_view event, const Actor& actor, const Record& node,
+                             WallTime now) {
     return {.time = now,
-            .event = is_one ? "lighthouse-set" : "lighthouse-unset",
+            .event = std::string(event),
             .actor = actor,
             .node = node.key,
             .invite = node.invite,
-            .detail = is_one ? text_of(node.endpoints) : node.hostname};
+            .detail = node.hostname};
+}
+
+AuditEntry entry_about(std::string_view event, const Actor& actor, const NodeRecord& node,
+                       WallTime now) {
+    return make_entry(event, actor, node, now);
+}
+
+AuditEntry entry_about(std::string_view event, const Actor& actor, const WaitingRecord& node,
+                       WallTime now) {
+    return make_entry(event, actor, node, now);
+}
+
+AuditEntry entry_about_lighthouse(const NodeRecord& node, const Actor& actor, WallTime now) {
+    const bool is_one = !node.endpoints.empty();
+    auto entry = entry_about(is_one ? "lighthouse-set" : "lighthouse-unset", actor, node, now);
+    if (is_one) entry.detail = text_of(node.endpoints);
+    return entry;
 }
 
 }  // namespace fortros::gateway

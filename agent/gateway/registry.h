@@ -234,6 +234,11 @@ using Decision = std::variant<Member, Waiting, RefusalCode>;
 
 // What every store says of set_lighthouse().
 std::unexpected<Error> too_many_lighthouses();
+// What the audit log says of what happened to a node.
+AuditEntry entry_about(std::string_view event, const Actor& actor, const NodeRecord& node,
+                       WallTime now);
+AuditEntry entry_about(std::string_view event, const Actor& actor, const WaitingRecord& node,
+                       WallTime now);
 AuditEntry entry_about_lighthouse(const NodeRecord& node, const Actor& actor, WallTime now);
 
 // Notices that somebody else has changed the registry: an admin command, or another gateway. What

@@ -129,6 +129,19 @@ class Site:
             return answers_in(read_all(tls))
 
 
+def expect(actual, expected, what):
+    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
+
+
+def expect_failure(where, words, status, *parts):
+    """An admin's command that fails with this exit code, and says all of this."""
+    got, out, error = where.run(*words)
+    expect(got, status, f"the exit code of {words}: {error}")
+    expect(out, "", "standard output of a failure")
+    for part in parts:
+        assert part in error, f"{words}: {error!r} does not say {part!r}"
+
+
 def read_all(tls):
     data = b""
     while True:

@@ -16,7 +16,7 @@ import struct
 import tempfile
 import time
 
-from lib.gateway import ADDRESS, PORT, Site, answers_in, read_all
+from lib.gateway import ADDRESS, PORT, Site, answers_in, expect, read_all
 from lib.org import openssl
 
 BOOT_ID = "0123456789abcdef0123456789abcdef"
@@ -51,10 +51,6 @@ def head(*lines, length=len(BODY)):
     if length is not None:
         lines.append(f"Content-Length: {length}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
 def expect_still_serves():

@@ -13,7 +13,7 @@ import stat
 import subprocess
 import tempfile
 
-from lib.gateway import PORT, PROGRAM, Site
+from lib.gateway import PORT, PROGRAM, Site, expect, expect_failure
 
 TIME_LIMIT_S = 120
 INVITE = re.compile(r"fortros-invite-v1-[A-Za-z0-9_-]{32}\n")
@@ -29,18 +29,6 @@ def another_site():
     """A copy, to break."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="gateway."))
     return Site(folder, org=site().org)
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
-
-
-def expect_failure(where, words, status, *parts):
-    got, out, error = where.run(*words)
-    expect(got, status, f"the exit code of {words}: {error}")
-    expect(out, "", "standard output of a failure")
-    for part in parts:
-        assert part in error, f"{words}: {error!r} does not say {part!r}"
 
 
 # --- invites --------------------------------------------------------------------------------------

@@ -6,17 +6,13 @@ import re
 import sqlite3
 import tempfile
 
-from lib.gateway import Site
+from lib.gateway import Site, expect
 
 TIME_LIMIT_S = 300
 
 
 def make_site():
     return Site(tempfile.mkdtemp(prefix="gateway."))
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
 def ask(node, seed, invite, status, refusal=None):

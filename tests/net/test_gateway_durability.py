@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import tempfile
 
-from lib.gateway import Client, Site
+from lib.gateway import Client, Site, expect
 
 TIME_LIMIT_S = 900
 RACERS = 30
@@ -21,10 +21,6 @@ ENROLMENTS_BEFORE_KILL = (5, 40)
 
 def make_site(**options):
     return Site(tempfile.mkdtemp(prefix="gateway."), **options)
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
 def check_database(site):

@@ -10,7 +10,7 @@ import threading
 import time
 
 from lib.etcd import Cluster
-from lib.gateway import END_LIMIT_S, OUT, PROGRAM, Site
+from lib.gateway import END_LIMIT_S, OUT, PROGRAM, Site, expect
 from lib.org import openssl
 
 TIME_LIMIT_S = 300
@@ -23,10 +23,6 @@ PROXY_PORT = 2999
 
 def folder():
     return tempfile.mkdtemp(prefix="etcd.")
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
 def ask_until(node, line, status):

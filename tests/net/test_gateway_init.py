@@ -7,7 +7,7 @@ import stat
 import subprocess
 import tempfile
 
-from lib.gateway import ADDRESS, PORT, Client, Server, Site
+from lib.gateway import ADDRESS, Client, PORT, Server, Site, expect
 from lib.org import Org, certs, openssl
 
 TIME_LIMIT_S = 120
@@ -38,10 +38,6 @@ class Fresh(Site):
             assert before in text, text
             text = text.replace(before, after, 1)
         self.settings.write_text(text)
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
 def mode(path):

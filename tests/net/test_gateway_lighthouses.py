@@ -11,7 +11,7 @@ import re
 import sqlite3
 import tempfile
 
-from lib.gateway import Site
+from lib.gateway import Site, expect, expect_failure
 from lib.org import Org
 
 TIME_LIMIT_S = 120
@@ -26,18 +26,6 @@ def org():
 
 def make_site():
     return Site(tempfile.mkdtemp(prefix="lighthouses."), org=org())
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
-
-
-def expect_failure(where, words, status, *parts):
-    got, out, error = where.run(*words)
-    expect(got, status, f"the exit code of {words}: {error}")
-    expect(out, "", "standard output of a failure")
-    for part in parts:
-        assert part in error, f"{words}: {error!r} does not say {part!r}"
 
 
 def enrol(where, node, seed, *options):

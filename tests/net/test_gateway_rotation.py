@@ -21,7 +21,7 @@ import pathlib
 import re
 import tempfile
 
-from lib.gateway import CLIENT, PROGRAM, Site
+from lib.gateway import CLIENT, PROGRAM, Site, expect
 from lib.guest import Guest
 from lib.once import once
 
@@ -269,10 +269,6 @@ def end_rotation(story):
     play.tell(f"join {STAYER}")
     play.point("stayer", story.keys["new"], 51821)
     facts["stayer reaches the new address"] = play.pings("stayer", story.addresses["new"])
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
 def key(name):

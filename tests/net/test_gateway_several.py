@@ -13,14 +13,10 @@ import tempfile
 import urllib.request
 
 from lib.etcd import CLIENT_PORT, Cluster
-from lib.gateway import PORT, Site
+from lib.gateway import PORT, Site, expect
 from lib.org import Org
 
 TIME_LIMIT_S = 180
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import json
 import re
 import tempfile
 
-from lib.gateway import CLIENT, PROGRAM, Site
+from lib.gateway import CLIENT, PROGRAM, Site, expect
 from lib.guest import Guest
 
 TIME_LIMIT_S = 300
@@ -143,10 +143,6 @@ def peers():
 def last_handshake():
     lines = run("wg show fortros0 latest-handshakes").stdout.splitlines()
     return int(dict(line.split("\t") for line in lines).get(node()["public_key"], 0))
-
-
-def expect(actual, expected, what):
-    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
 
 
 # --- the interface --------------------------------------------------------------------------------
