@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "core/address.h"
 #include "core/key.h"
+#include "mesh/coordinate.h"
 
 namespace fortros::mesh {
 
@@ -36,7 +37,7 @@ enum class LinkVerb : std::uint8_t {
 std::string_view name_of(LinkVerb verb);  // "want", "may-leave", ...
 
 enum class RefuseReason : std::uint8_t {
-    Full = 1,  // no place, and the asker has links enough
+    Full = 1,   // no place, and the asker has links enough
     NotMember,  // the attestation does not check, is expired or revoked
     Unwilling,  // a metered or a leaving node
 };
@@ -52,6 +53,7 @@ struct Standing {
     Nat nat = Nat::Unknown;
     std::uint16_t links = 0;  // direct ones that work, lighthouses not counted
     std::uint16_t room = 0;   // how many more scored ones it would take
+    Coordinate place{};       // on the map of latencies
     bool operator==(const Standing&) const = default;
 };
 
@@ -59,18 +61,19 @@ struct Standing {
 struct Introduction {
     PublicKey key;
     std::uint16_t rtt_ms = 0;  // from the sender
+    Coordinate place{};
     bool operator==(const Introduction&) const = default;
 };
 
 struct LinkMessage {
     LinkVerb verb = LinkVerb::Probe;
-    std::uint64_t nonce = 0;                 // of Probe, repeated by Echo; of a request, by its answer
-    Standing standing{};                     // Want, Accept, Echo
-    Bytes attestation{};                     // Want, Accept
+    std::uint64_t nonce = 0;  // of Probe, repeated by Echo; of a request, by its answer
+    Standing standing{};      // Want, Accept, Echo, MayLeave
+    Bytes attestation{};      // Want, Accept
     RefuseReason refusal = RefuseReason::Full;  // Refuse
-    std::uint16_t retry_after_s = 0;         // Refuse
-    std::optional<Endpoint> seen{};          // Accept, Echo: where the sender's kernel sees the receiver
-    bool linked = false;                     // Probe, Echo: the sender holds this link for agreed
+    std::uint16_t retry_after_s = 0;            // Refuse
+    std::optional<Endpoint> seen{};  // Accept, Echo: where the sender's kernel sees the receiver
+    bool linked = false;             // Probe, Echo: the sender holds this link for agreed
     std::vector<Introduction> introductions{};  // Echo
     bool operator==(const LinkMessage&) const = default;
 };

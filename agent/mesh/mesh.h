@@ -63,6 +63,7 @@ struct Observation {
     std::vector<PeerObservation> lighthouses{};  // one an interface
     std::vector<IpAddress> underlay{};           // this node's own addresses, best first
     std::uint16_t direct_port = 0;               // where its direct interface listens
+    std::optional<WallTime> wall{};              // absent: not known, and nobody is expired
     // Bytes since the last round to members that are no direct peers; most first, a bounded number.
     struct Demand {
         IpAddress overlay_address;
@@ -100,7 +101,7 @@ struct WantedLighthouse {
     bool operator==(const WantedLighthouse&) const = default;
 };
 struct WantedOverlay {
-    std::vector<WantedPeer> peers{};             // by key
+    std::vector<WantedPeer> peers{};              // by key
     std::vector<WantedLighthouse> lighthouses{};  // by rank
     bool operator==(const WantedOverlay&) const = default;
 };
@@ -113,7 +114,8 @@ struct PeerReport {
     PathState path = PathState::New;
     std::optional<Duration> rtt{};
     double score = 0;
-    std::string reason{};  // in words: "fallback order 2", "40 MB in the last hour", "refused: full"
+    std::string
+        reason{};  // in words: "fallback order 2", "40 MB in the last hour", "refused: full"
     bool lifeline = false;  // the other would be left with too few
 };
 

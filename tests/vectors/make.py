@@ -273,6 +273,31 @@ def document_vectors() -> list[dict]:
     ]
 
 
+def fallback_name(order: int, key: bytes) -> bytes:
+    return key if order == 0 else hashlib.sha256(b"fortros/fallback/v1" + bytes([order]) + key).digest()
+
+
+def fallback_vector(count: int) -> dict:
+    keys = [public_of(sample(f"member {i}")) for i in range(count)]
+    stranger = public_of(sample("stranger"))
+    rings = [sorted(keys, key=lambda key: fallback_name(order, key)) for order in range(4)]
+
+    def neighbours(key: bytes) -> list[dict]:
+        out = []
+        for order, ring in enumerate(rings):
+            name = fallback_name(order, key)
+            after = [other for other in ring if fallback_name(order, other) > name]
+            before = [other for other in ring if fallback_name(order, other) < name]
+            out.append({"next": [b64(k) for k in (after + before)[:2]],
+                        "previous": [b64(k) for k in (after + before)[::-1][:2]]})
+        return out
+
+    return {"members": [b64(key) for key in keys],
+            "orders": [[b64(key) for key in ring] for ring in rings],
+            "of": [{"key": b64(key), "neighbours": neighbours(key)}
+                   for key in (keys[0], keys[-1], stranger)]}
+
+
 def main() -> int:
     files = {
         "overlay_address.json": overlay_vectors(),
@@ -287,6 +312,12 @@ def main() -> int:
         "org_document.json": {
             "about": "agent/core/org_document.h",
             "vectors": document_vectors(),
+        },
+        "fallback.json": {
+            "about": 'agent/mesh/members.h: members by SHA-256("fortros/fallback/v1" || order (one byte) || '
+                     "public key), in order 0 by the public key; each order is a ring; of: the two nearest "
+                     "to each side of some members, and of one that is none",
+            "vectors": [fallback_vector(count) for count in (1, 5, 32)],
         },
     }
     wrong = 0
