@@ -18,7 +18,8 @@ namespace fortros::mesh {
 
 // On the overlay address of each node, and of beacons on its links.
 inline constexpr std::uint16_t mesh_port = 5180;
-inline constexpr std::size_t message_size_limit = 512;
+inline constexpr std::size_t message_size_limit = 512;  // the courier's 76 bytes included
+inline constexpr std::size_t body_size_limit = message_size_limit - 76;
 inline constexpr std::size_t candidates_limit = 6;
 inline constexpr std::size_t introductions_limit = 4;
 
@@ -68,6 +69,7 @@ struct Introduction {
 struct LinkMessage {
     LinkVerb verb = LinkVerb::Probe;
     std::uint64_t nonce = 0;  // of Probe, repeated by Echo; of a request, by its answer
+    std::uint64_t confirm = 0;  // Accept: the nonce of the Probe (or Leave) that answers it
     Standing standing{};      // Want, Accept, Echo, MayLeave
     Bytes attestation{};      // Want, Accept
     RefuseReason refusal = RefuseReason::Full;  // Refuse
