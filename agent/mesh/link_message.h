@@ -68,10 +68,10 @@ struct Introduction {
 
 struct LinkMessage {
     LinkVerb verb = LinkVerb::Probe;
-    std::uint64_t nonce = 0;  // of Probe, repeated by Echo; of a request, by its answer
+    std::uint64_t nonce = 0;    // of Probe, repeated by Echo; of a request, by its answer
     std::uint64_t confirm = 0;  // Accept: the nonce of the Probe (or Leave) that answers it
-    Standing standing{};      // Want, Accept, Echo, MayLeave
-    Bytes attestation{};      // Want, Accept
+    Standing standing{};        // Want, Accept, Echo, MayLeave
+    Bytes attestation{};        // Want, Accept
     RefuseReason refusal = RefuseReason::Full;  // Refuse
     std::uint16_t retry_after_s = 0;            // Refuse
     std::optional<Endpoint> seen{};  // Accept, Echo: where the sender's kernel sees the receiver
