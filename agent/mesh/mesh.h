@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -143,7 +144,8 @@ public:
     void estimated(const PublicKey& key, Duration rtt, Instant now);
 
     // --- what follows ---
-    // Plans, asks, answers. What is returned is to be sent; overlay() may have changed.
+    // Plans, asks, answers. overlay() may have changed: bring the kernel to it first, then send what is
+    // returned (a probe tries an endpoint that overlay() has just named).
     std::vector<Outgoing> step(Instant now);
     // When step() has something to do although nothing happens.
     Instant next_step() const;
@@ -156,7 +158,7 @@ public:
 
 private:
     struct State;
-    State* m_state;
+    std::unique_ptr<State> m_state;
 };
 
 }  // namespace fortros::mesh

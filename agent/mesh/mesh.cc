@@ -1,0 +1,287 @@
+#include "mesh/mesh.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mesh/mesh_state.h"
+
+namespace fortros::mesh {
+
+std::string_view name_of(Tier tier) {
+    switch (tier) {
+        case Tier::Lan: return "lan";
+        case Tier::Lighthouse: return "lighthouse";
+        case Tier::Scored: return "scored";
+    }
+    return "?";
+}
+
+// --- the door ---
+
+Mesh::Mesh(Self self, const Members& members, Random& random, Instant now)
+    : m_state(std::make_unique<State>(std::move(self), members, random, now)) {}
+Mesh::Mesh(Mesh&&) noexcept = default;
+Mesh& Mesh::operator=(Mesh&&) noexcept = default;
+Mesh::~Mesh() = default;
+
+void Mesh::members_changed(const Members& members) {
+    m_state->members = &members;
+    m_state->members_news = true;
+}
+
+void Mesh::attested(Bytes attestation) { m_state->self.attestation = std::move(attestation); }
+
+void Mesh::observed(const Observation& observation, Instant now) {
+    m_state->observed(observation, now);
+}
+
+void Mesh::heard(const LanHint& hint, Instant now) { m_state->heard(hint, now); }
+
+void Mesh::received(const PublicKey& from, Via via, const LinkMessage& message, Instant now) {
+    m_state->received(from, via, message, now);
+}
+
+void Mesh::moved(Instant now) { m_state->moved(now); }
+
+void Mesh::adopt(const std::vector<WantedPeer>& peers, Instant now) { m_state->adopt(peers, now); }
+
+void Mesh::estimated(const PublicKey& key, Duration rtt, Instant now) {
+    const Member* member = m_state->members->find(key);
+    if (!member || member->relays() || key == m_state->self.key) return;
+    Contact& contact = m_state->contact_of(*member);
+    const bool is_first = !contact.estimated;
+    contact.estimated = rtt;
+    if (is_first) m_state->plan_soon(now);
+}
+
+std::vector<Outgoing> Mesh::step(Instant now) { return m_state->step(now); }
+Instant Mesh::next_step() const { return m_state->next_step(); }
+const WantedOverlay& Mesh::overlay() const { return m_state->overlay; }
+std::uint64_t Mesh::overlay_revision() const { return m_state->overlay_revision; }
+
+std::vector<PeerReport> Mesh::report(std::size_t others, Instant now) const {
+    return m_state->report(others, now);
+}
+
+std::size_t Mesh::direct_links() const {
+    std::size_t links = 0;
+    for (const auto& [key, contact] : m_state->contacts)
+        links += contact.tunnel && contact.tunnel->path.carries() ? 1 : 0;
+    return links;
+}
+
+// --- what happens ---
+
+static std::uint64_t draw(Random& random) {
+    ByteArray<8> bytes{};
+    random.fill(bytes);
+    return ByteReader(bytes).u64();
+}
+
+static OrgPrefix prefix_of(const IpAddress& overlay_address) {
+    if (overlay_address.is_v4()) return {};
+    return OrgPrefix::from_bytes(overlay_address.bytes().first(6)).value_or(OrgPrefix{});
+}
+
+Mesh::State::State(Self whose, const Members& in_force, Random& dice, Instant now)
+    : self(std::move(whose)),
+      members(&in_force),
+      random(&dice),
+      prefix(prefix_of(self.address)),
+      negotiation(draw(dice)),
+      plan_due(now),
+      planned(now - plan_interval),
+      explore_due(now + explore_interval) {}
+
+void Mesh::State::observed(const Observation& observation, Instant now) {
+    if (observation.underlay != underlay || observation.direct_port != direct_port) {
+        underlay = observation.underlay;
+        direct_port = observation.direct_port;
+        own_stale = true;
+        overlay_stale = true;  // whether a NAT is in between
+    }
+    wall = observation.wall;
+    for (const PeerObservation& seen : observation.direct) {
+        Contact* contact = find(seen.key);
+        if (serves() && seen.handshake_age) contact = served(seen.key, now);
+        if (!contact || !contact->tunnel) continue;
+        Tunnel& tunnel = *contact->tunnel;
+        if (tunnel.kernel != seen.endpoint) {
+            tunnel.kernel = seen.endpoint;
+            judge_lan(*contact, now);
+        }
+        if (tunnel.counted && seen.rx_bytes >= tunnel.rx_bytes && seen.tx_bytes >= tunnel.tx_bytes) {
+            const auto bytes = seen.rx_bytes - tunnel.rx_bytes + seen.tx_bytes - tunnel.tx_bytes;
+            if (bytes > 0) contact->demand.add(static_cast<double>(bytes), now);
+        }
+        tunnel.counted = true;
+        tunnel.rx_bytes = seen.rx_bytes;
+        tunnel.tx_bytes = seen.tx_bytes;
+        const PathState before = tunnel.path.state();
+        tunnel.path.counted(seen.tx_bytes, seen.rx_bytes, now);
+        if (before != tunnel.path.state()) path_changed(*contact, before, now);
+        reschedule(*contact);
+    }
+    for (const PeerObservation& seen : observation.lighthouses) {
+        RelayPath* relay = find_relay(seen.key);
+        if (!relay) continue;
+        relay->kernel = seen.endpoint;
+        const PathState before = relay->path.state();
+        relay->path.counted(seen.tx_bytes, seen.rx_bytes, now);
+        relay_changed(*relay, before, now);
+    }
+    for (const Observation::Demand& demand : observation.demand) {
+        const Member* member = members->find(demand.overlay_address);
+        if (!member || member->relays() || member->key == self.key || serves()) continue;
+        Contact& contact = contact_of(*member);
+        const double before = contact.demand.at(now);
+        contact.demand.add(static_cast<double>(demand.bytes), now);
+        if (before < demand_to_gain && contact.demand.at(now) >= demand_to_gain) plan_soon(now);
+    }
+}
+
+void Mesh::State::heard(const LanHint& hint, Instant now) {
+    const Member* member = members->find(hint.key);
+    if (!member || member->relays() || hint.key == self.key || serves()) return;
+    if (!is_usable(hint.endpoint, prefix)) return;
+    Contact& contact = contact_of(*member);
+    if (contact.lan == hint.endpoint) return;
+    contact.lan = hint.endpoint;
+    contact.lan_not_before = {};
+    plan_soon(now);
+    if (contact.tunnel) schedule(contact, now);
+}
+
+void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& message, Instant now) {
+    const Member* member = members->find(from);
+    if (!member || from == self.key) {
+        if (message.verb == LinkVerb::Want)
+            send(from, Via::Overlay, {.verb = LinkVerb::Refuse,
+                                      .nonce = message.nonce,
+                                      .refusal = RefuseReason::NotMember,
+                                      .retry_after_s = 600});
+        return;
+    }
+    if (serves() && via == Via::Direct && !member->relays()) served(from, now);
+    if (Contact* contact = find(from)) {
+        contact->heard = now;
+        if (contact->held_for == HeldFor::Silent) contact->not_before = now;
+    }
+    switch (message.verb) {
+        case LinkVerb::Probe: received_probe(*member, via, message, now); break;
+        case LinkVerb::Echo: received_echo(*member, via, message, now); break;
+        case LinkVerb::Down: received_down(*member, now); break;
+        case LinkVerb::Want: received_want(*member, message, now); break;
+        case LinkVerb::MayLeave: received_may_leave(*member, message, now); break;
+        case LinkVerb::Accept:
+            if (!member->relays()) learn(contact_of(*member), message);
+            negotiation.heard(from, message, {}, now);
+            break;
+        case LinkVerb::Refuse:
+            if (Contact* contact = find(from)) contact->refused = message.refusal;
+            negotiation.heard(from, message, {}, now);
+            plan_soon(now);
+            break;
+        case LinkVerb::Leave:
+        case LinkVerb::Keep: negotiation.heard(from, message, {}, now); break;
+        case LinkVerb::Hello: break;
+    }
+    negotiation.step(from, now);
+    take_outcome(now);
+}
+
+void Mesh::State::moved(Instant now) {
+    for (auto& [key, contact] : contacts) {
+        contact.seen.reset();
+        contact.not_before = std::min(contact.not_before, now);
+        contact.hold = {};
+        if (!contact.tunnel) continue;
+        contact.tunnel->on_lan = false;
+        contact.tunnel->path.moved(now);
+        schedule(contact, now);
+    }
+    for (RelayPath& relay : relays) {
+        relay.seen.reset();
+        relay.path.moved(now);
+    }
+    negotiation.moved(now);
+    own_stale = overlay_stale = true;
+    explore_pause = explore_interval;
+    explore_due = std::min(explore_due, now + explore_pause);
+    plan_soon(now);
+}
+
+void Mesh::State::adopt(const std::vector<WantedPeer>& peers, Instant now) {
+    members_changed();
+    sync_relays(now);
+    for (const WantedPeer& peer : peers) {
+        const Member* member = members->find(peer.key);
+        if (!member || member->relays() || peer.key == self.key) continue;
+        Contact& contact = contact_of(*member);
+        if (!serves()) negotiation.adopt(peer.key, now);
+        open_tunnel(contact, peer.routed ? PathState::Alive : PathState::New, now);
+        // What the kernel has works, or is found dead; nothing is forced on it before.
+        contact.tunnel->endpoint.reset();
+        contact.tunnel->kernel = peer.endpoint;
+        contact.tunnel->worked = peer.routed;
+    }
+    overlay_stale = true;
+    refresh_overlay(now);
+}
+
+// --- what follows ---
+
+// What has gone from the members goes from everything else.
+void Mesh::State::members_changed() {
+    for (auto at = contacts.begin(); at != contacts.end();) {
+        Contact& contact = at->second;
+        const Member* member = members->find(at->first);
+        if (member && !member->relays()) {
+            contact.address = member->address;
+            ++at;
+            continue;
+        }
+        negotiation.expelled(at->first);
+        close_tunnel(contact);
+        schedule(contact, Instant::max());
+        at = contacts.erase(at);
+    }
+}
+
+std::vector<Outgoing> Mesh::State::step(Instant now) {
+    if (members_news || members->revision() != members_seen) {
+        members_news = false;
+        members_seen = members->revision();
+        members_changed();
+        sync_relays(now);
+        plan_soon(now);
+        overlay_stale = true;
+    }
+    refresh_own();
+    while (!agenda.empty() && agenda.begin()->first <= now) {
+        Contact& contact = contacts.at(agenda.begin()->second);
+        step_tunnel(contact, now);
+    }
+    for (RelayPath& relay : relays) step_relay(relay, now);
+    rank_relays();
+    if (!serves()) {
+        if (now >= plan_due) make_plan(now);
+        if (now >= explore_due) explore(now);
+        if (negotiation.next_step() <= now) negotiation.step(now);
+    }
+    take_outcome(now);
+    refresh_overlay(now);
+    return std::exchange(outbox, {});
+}
+
+Instant Mesh::State::next_step() const {
+    if (!outbox.empty() || members_news || members->revision() != members_seen || overlay_stale)
+        return Instant{};
+    Instant next = agenda.empty() ? Instant::max() : agenda.begin()->first;
+    for (const RelayPath& relay : relays)
+        next = std::min({next, relay.path.next_step(), relay.verify_due});
+    if (serves()) return next;
+    return std::min({next, plan_due, explore_due, negotiation.next_step()});
+}
+
+}  // namespace fortros::mesh

@@ -1,0 +1,224 @@
+// What other nodes say to a Mesh, and what it says back.
+#include <algorithm>
+#include <utility>
+
+#include "mesh/mesh_state.h"
+
+namespace fortros::mesh {
+
+void Mesh::State::send(const PublicKey& to, Via via, LinkMessage message) {
+    if (outbox.size() < outbox_limit) outbox.push_back({to, via, std::move(message)});
+}
+
+Standing Mesh::State::standing() const {
+    const std::size_t scored = scored_links();
+    const std::size_t limit = budget().limit;
+    return {.candidates = own.candidates,
+            .nat = own.nat,
+            .links = static_cast<std::uint16_t>(negotiation.firm_links()),
+            .room = static_cast<std::uint16_t>(limit - std::min(limit, scored)),
+            .place = place};
+}
+
+// Takes what the other says of itself.
+void Mesh::State::learn(Contact& contact, const LinkMessage& message) {
+    contact.standing = message.standing;
+    contact.refused.reset();
+    if (message.seen && contact.seen != message.seen && is_usable(*message.seen, prefix)) {
+        const bool was_nat = behind_nat(contact.seen);
+        contact.seen = message.seen;
+        own_stale = true;
+        if (behind_nat(contact.seen) != was_nat) overlay_stale = true;
+    }
+}
+
+void Mesh::State::received_probe(const Member& from, Via via, const LinkMessage& message,
+                                 Instant now) {
+    Contact* contact = find(from.key);
+    LinkMessage echo{.verb = LinkVerb::Echo, .nonce = message.nonce};
+    echo.standing = standing();
+    echo.linked = serves() || negotiation.linked(from.key);
+    if (contact && contact->tunnel && via == Via::Direct) {
+        echo.seen = contact->tunnel->kernel;
+        contact->tunnel->path.hinted(now);
+        reschedule(*contact);
+    }
+    if (RelayPath* relay = find_relay(from.key)) {
+        echo.seen = relay->kernel;
+        if (via == Via::Lighthouse) relay->path.hinted(now);
+    }
+    if (!serves()) echo.introductions = introductions_for(from.key, now);
+    // Back by the way that it came.
+    send(from.key, via, std::move(echo));
+    if (!serves() && !from.relays()) negotiation.heard(from.key, message, {}, now);
+}
+
+void Mesh::State::received_echo(const Member& from, Via via, const LinkMessage& message,
+                                Instant now) {
+    const PathWatch* path = nullptr;
+    if (RelayPath* relay = find_relay(from.key)) {
+        const PathState before = relay->path.state();
+        if (via == Via::Lighthouse && relay->path.echoed(message.nonce, now)) path = &relay->path;
+        relay_changed(*relay, before, now);
+        if (message.seen && relay->seen != message.seen) {
+            relay->seen = message.seen;
+            own_stale = overlay_stale = true;
+        }
+    } else if (Contact* contact = find(from.key)) {
+        learn(*contact, message);
+        if (contact->tunnel && via == Via::Direct) {
+            Tunnel& tunnel = *contact->tunnel;
+            const PathState before = tunnel.path.state();
+            if (tunnel.path.echoed(message.nonce, now)) path = &tunnel.path;
+            if (path && path->rtt()) contact->measured = path->rtt();
+            if (before != tunnel.path.state()) path_changed(*contact, before, now);
+            judge_lan(*contact, now);
+            reschedule(*contact);
+        }
+        if (!serves()) negotiation.heard(from.key, message, {}, now);
+    }
+    if (!path || serves()) return;
+    if (path->rtt() && message.standing.place.known())
+        place = mesh::moved(place, message.standing.place, *path->rtt(), message.nonce);
+    else if (path->rtt() && !place.known())
+        place = mesh::moved(place, message.standing.place, *path->rtt(), message.nonce);
+    introduced(message.introductions, now);
+}
+
+// The other's way to here is dead: its packets come otherwise, so ours must not go there either.
+void Mesh::State::received_down(const Member& from, Instant now) {
+    if (RelayPath* relay = find_relay(from.key)) {
+        const PathState before = relay->path.state();
+        relay->path.told_dead(now);
+        relay_changed(*relay, before, now);
+        return;
+    }
+    Contact* contact = find(from.key);
+    if (!contact || !contact->tunnel) return;
+    const PathState before = contact->tunnel->path.state();
+    contact->tunnel->path.told_dead(now);
+    if (before != contact->tunnel->path.state()) path_changed(*contact, before, now);
+    reschedule(*contact);
+}
+
+Welcome Mesh::State::welcome_of(const Member& from) const {
+    Welcome out;
+    const bool is_expired = wall && from.not_after < *wall;
+    out.member = !is_expired;
+    out.willing = true;
+    const auto contact = contacts.find(from.key);
+    const bool is_lan = contact != contacts.end() && contact->second.lan.has_value();
+    const std::size_t limit = budget().limit;
+    const std::size_t used = scored_links();
+    out.lonely_room = limit - std::min(limit, used);
+    out.room = limit - std::min(limit, used + lonely_places);
+    if (is_lan) out.room = std::max<std::size_t>(out.room, 1);
+    return out;
+}
+
+void Mesh::State::received_want(const Member& from, const LinkMessage& message, Instant now) {
+    if (serves() || from.relays()) {
+        LinkMessage accept{.verb = LinkVerb::Accept, .nonce = message.nonce};
+        accept.standing = standing();
+        accept.attestation = self.attestation;
+        send(from.key, Via::Overlay, std::move(accept));
+        return;
+    }
+    const Welcome welcome = welcome_of(from);
+    const bool is_lonely = message.standing.links <= lonely_links;
+    if (is_lonely && welcome.lonely_room == 0) room_needed = true;
+    learn(contact_of(from), message);
+    negotiation.heard(from.key, message, welcome, now);
+    if (room_needed) plan_soon(now);
+}
+
+// A link that this node wishes for stays, unless the other needs the place and this one has others.
+void Mesh::State::received_may_leave(const Member& from, const LinkMessage& message, Instant now) {
+    Contact* contact = find(from.key);
+    if (contact && contact->tunnel) {
+        contact->standing = message.standing;
+        const bool is_weak = contact->wish && contact->wish->why == Why::Near;
+        const bool yields = is_weak && message.standing.room == 0 &&
+                            negotiation.firm_links() > yield_links;
+        if (contact->wish && !yields) {
+            send(from.key, Via::Overlay, {.verb = LinkVerb::Keep, .nonce = message.nonce});
+            return;
+        }
+        if (yields) hold(*contact, HeldFor::Yielded, yield_hold, yield_hold, now);
+    }
+    negotiation.heard(from.key, message, {}, now);
+    plan_soon(now);
+}
+
+// Who might be near to the asker: nearest first by the map, or by what was measured from here.
+std::vector<Introduction> Mesh::State::introductions_for(const PublicKey& key, Instant now) const {
+    const auto asker = contacts.find(key);
+    if (asker == contacts.end()) return {};
+    const Coordinate where = asker->second.where();
+    struct Near {
+        Duration far;
+        const Contact* contact;
+    };
+    std::vector<Near> near;
+    for (const auto& [other, contact] : contacts) {
+        if (other == key || !contact.where().known()) continue;
+        if (contact.not_before > now) continue;
+        if (!contact.tunnel && !contact.standing && !contact.place.known()) continue;
+        const Duration far = where.known() ? estimate_rtt(where, contact.where())
+                                           : contact.measured.value_or(unknown_rtt);
+        near.push_back({far, &contact});
+    }
+    const auto count = std::min(near.size(), introductions_limit);
+    std::ranges::partial_sort(near, near.begin() + static_cast<std::ptrdiff_t>(count),
+                              [](const Near& a, const Near& b) {
+                                  return a.far != b.far ? a.far < b.far
+                                                        : a.contact->key < b.contact->key;
+                              });
+    std::vector<Introduction> out;
+    for (std::size_t i = 0; i < count; ++i) {
+        const Contact& contact = *near[i].contact;
+        const double rtt = milliseconds_of(contact.measured.value_or(Duration{}));
+        out.push_back({contact.key, static_cast<std::uint16_t>(std::min(rtt, 65535.0)),
+                       contact.where()});
+    }
+    return out;
+}
+
+void Mesh::State::introduced(const std::vector<Introduction>& introductions, Instant now) {
+    for (const Introduction& some : introductions) {
+        const Member* member = members->find(some.key);
+        if (!member || member->relays() || some.key == self.key) continue;
+        const bool is_news = !find(some.key);
+        Contact& contact = contact_of(*member);
+        if (!contact.standing) contact.place = some.place;
+        if (is_news) plan_soon(now);
+    }
+    forget_some(now);
+}
+
+// Sends what the negotiation says, and opens and closes tunnels as it has agreed.
+void Mesh::State::take_outcome(Instant now) {
+    Negotiation::Outcome outcome = negotiation.take();
+    for (Negotiation::Change& change : outcome.changes) {
+        Contact* contact = find(change.peer);
+        if (!contact) continue;
+        if (change.up)
+            open_tunnel(*contact, PathState::New, now);
+        else
+            close_tunnel(*contact);
+        plan_soon(now);
+    }
+    for (Negotiation::Said& said : outcome.said) {
+        const LinkVerb verb = said.message.verb;
+        const Contact* contact = find(said.to);
+        if (verb == LinkVerb::Want || verb == LinkVerb::Accept) {
+            said.message.attestation = self.attestation;
+            if (contact && contact->tunnel) said.message.seen = contact->tunnel->kernel;
+        }
+        if (verb == LinkVerb::Want || verb == LinkVerb::Accept || verb == LinkVerb::MayLeave)
+            said.message.standing = standing();
+        send(said.to, Via::Overlay, std::move(said.message));
+    }
+}
+
+}  // namespace fortros::mesh

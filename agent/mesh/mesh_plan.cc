@@ -1,0 +1,195 @@
+// What a Mesh wishes for, and how it gets there: a bounded step a round.
+#include <algorithm>
+
+#include "mesh/mesh_state.h"
+
+namespace fortros::mesh {
+
+Budget Mesh::State::budget() const {
+    Budget out{.target = scored_target, .limit = scored_limit, .lan = lan_limit};
+    if (self.metered) {
+        out.target /= 2;
+        out.limit /= 2;
+        out.sorts /= 2;
+    }
+    out.lonely = negotiation.firm_links() <= lifeline_links;
+    return out;
+}
+
+// Agreed or asked for, LAN neighbours not counted.
+std::size_t Mesh::State::scored_links() const {
+    std::size_t count = 0;
+    for (const auto& [key, agreement] : negotiation.all()) {
+        if (agreement.state == LinkState::None) continue;
+        const auto contact = contacts.find(key);
+        const bool is_lan = contact != contacts.end() && contact->second.tunnel &&
+                            contact->second.tunnel->on_lan;
+        if (!is_lan) ++count;
+    }
+    return count;
+}
+
+bool Mesh::State::may_be_asked(const Contact& contact, Instant now) const {
+    if (contact.not_before > now) return false;
+    const Member* member = members->find(contact.key);
+    if (!member || (wall && member->not_after < *wall)) return false;
+    const Agreement* agreement = negotiation.find(contact.key);
+    if (!agreement) return true;
+    if (agreement->failures > 0) return false;  // until it answers, substitutes do
+    if (agreement->state == LinkState::None) return agreement->not_before <= now;
+    return agreement->attempts <= patient_attempts;
+}
+
+Candidate Mesh::State::candidate(const Contact& contact, Instant now) const {
+    Candidate out{.key = contact.key};
+    Merits& merits = out.merits;
+    if (contact.measured) {
+        merits.rtt = contact.measured;
+        merits.measured = true;
+    } else if (contact.estimated) {
+        merits.rtt = contact.estimated;
+    } else if (place.known() && contact.where().known()) {
+        merits.rtt = estimate_rtt(place, contact.where());
+    }
+    merits.failures = contact.failures.at(now);
+    merits.demand = contact.demand.at(now);
+    merits.own_nat = own.nat;
+    merits.linked = negotiation.linked(contact.key);
+    if (contact.standing) {
+        merits.nat = contact.standing->nat;
+        merits.links = contact.standing->links;
+        merits.full = contact.standing->room == 0;
+        merits.lifeline = merits.linked && merits.links <= lifeline_links;
+    }
+    out.willing = may_be_asked(contact, now);
+    out.lan = (contact.lan && contact.lan_not_before <= now) || (contact.tunnel && contact.tunnel->on_lan);
+    if (!out.lan && own.nat == Nat::Symmetric && merits.nat == Nat::Symmetric) out.willing = false;
+    if (contact.tunnel) {
+        const PathWatch& path = contact.tunnel->path;
+        out.works = path.carries() ||
+                    (path.state() == PathState::New && now - path.since() < no_way_patience / 2);
+    }
+    return out;
+}
+
+std::vector<Candidate> Mesh::State::candidates(Instant now) const {
+    std::vector<Candidate> out;
+    out.reserve(contacts.size());
+    for (const auto& [key, contact] : contacts)
+        if (contact.released_until <= now) out.push_back(candidate(contact, now));
+    return out;
+}
+
+void Mesh::State::make_plan(Instant now) {
+    planned = now;
+    // Not all nodes in one moment, should they have started in one.
+    plan_due = now + plan_interval_settled +
+               Duration(random->below(static_cast<std::uint64_t>(plan_interval_settled.count() / 4)));
+    if (room_needed) make_room(now);
+    follow(plan(self.key, *members, candidates(now), budget(), wall), now);
+    forget_some(now);
+}
+
+void Mesh::State::follow(const Plan& plan, Instant now) {
+    const std::size_t used = scored_links();
+    const std::size_t places = budget().limit - std::min(budget().limit, used);
+    const Difference todo =
+        difference(plan, negotiation.all(), std::min(asks_a_round, places));
+    for (auto& [key, contact] : contacts) contact.wish.reset();
+    for (const Wish& wish : plan.wishes) {
+        const Member* member = members->find(wish.key);
+        if (!member) continue;
+        Contact& contact = contact_of(*member);
+        contact.wish = wish;
+        contact.spare_since.reset();
+    }
+    for (const PublicKey& key : todo.ask) {
+        Contact* contact = find(key);
+        if (!contact) continue;
+        negotiation.wish(key, true, now);
+        // Whoever is nearer than expected may know others.
+        if (contact->wish->why == Why::Near && !contact->tunnel) {
+            explore_pause = explore_interval;
+            explore_due = std::min(explore_due, now + explore_pause);
+        }
+    }
+    for (const PublicKey& key : todo.forget) negotiation.wish(key, false, now);
+    for (const PublicKey& key : todo.spare)
+        if (Contact* contact = find(key)) spare(*contact, now);
+    if (todo.more && places > 0) plan_due = now + round_interval;
+}
+
+// A link that nothing speaks for. It may be wanted again in a moment, so it is let go later.
+void Mesh::State::spare(Contact& contact, Instant now) {
+    if (!contact.spare_since) contact.spare_since = now;
+    const bool is_over = now - *contact.spare_since >= spare_patience || contact.released_until > now;
+    negotiation.wish(contact.key, !is_over, now);
+    if (!is_over) plan_due = std::min(plan_due, *contact.spare_since + spare_patience);
+}
+
+// Somebody who has nobody else was turned away: asks the least useful peer to make do without us.
+void Mesh::State::make_room(Instant now) {
+    room_needed = false;
+    if (now < room_made + make_room_interval) return;
+    room_made = now;
+    Contact* least = nullptr;
+    double least_value = 0;
+    for (auto& [key, contact] : contacts) {
+        if (!contact.tunnel || contact.tunnel->on_lan || contact.released_until > now) continue;
+        if (contact.wish && contact.wish->why != Why::Near) continue;
+        const Candidate some = candidate(contact, now);
+        if (some.merits.lifeline) continue;
+        const double value = score(some.merits).value() + (contact.wish ? 100 : 0);
+        if (least && value >= least_value) continue;
+        least = &contact;
+        least_value = value;
+    }
+    if (least) least->released_until = now + yield_hold;
+}
+
+// Forgets whom nothing is known of that would not be told again, the farthest first.
+void Mesh::State::forget_some(Instant now) {
+    const std::size_t limit = serves() ? contacts.size()
+                              : budget().lonely ? contacts_limit_lonely
+                                                : contacts_limit;
+    if (contacts.size() <= limit) return;
+    std::vector<std::pair<double, PublicKey>> idle;
+    for (const auto& [key, contact] : contacts) {
+        if (contact.tunnel || contact.wish || negotiation.find(key)) continue;
+        if (contact.lan && contact.lan_not_before <= now) continue;
+        if (contact.not_before > now || contact.demand.at(now) >= demand_to_keep) continue;
+        // What was measured would not be told again, and is worth more than somebody's estimate.
+        const double known = contact.measured ? 1000 : 0;
+        idle.emplace_back(-score(candidate(contact, now).merits).value() - known, key);
+    }
+    std::ranges::sort(idle);
+    // Some more than necessary, so that it is not done again for the next one.
+    std::size_t surplus = contacts.size() - limit + limit / 8;
+    for (auto worst = idle.rbegin(); worst != idle.rend() && surplus > 0; ++worst, --surplus)
+        contacts.erase(worst->second);
+}
+
+// Measures one link after the other, and hears of others by its answer.
+void Mesh::State::explore(Instant now) {
+    std::size_t links = 0;
+    Contact* next = nullptr;
+    Contact* first = nullptr;
+    for (auto& [key, contact] : contacts) {
+        if (!contact.tunnel || !contact.tunnel->path.carries()) continue;
+        ++links;
+        if (!first) first = &contact;
+        if (!next && key > explored) next = &contact;
+    }
+    if (!next) next = first;
+    if (next) {
+        explored = next->key;
+        next->tunnel->path.measure();
+        schedule(*next, now);
+    }
+    const Duration longest = explore_round_limit / static_cast<long>(std::max<std::size_t>(links, 1));
+    explore_pause = std::min(explore_pause + explore_pause / 4, std::max(longest, explore_interval));
+    explore_due = now + explore_pause -
+                  Duration(random->below(static_cast<std::uint64_t>(explore_pause.count() / 8)));
+}
+
+}  // namespace fortros::mesh

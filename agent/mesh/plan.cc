@@ -1,0 +1,170 @@
+#include "mesh/plan.h"
+
+#include <algorithm>
+
+namespace fortros::mesh {
+
+namespace {
+
+class Planner {
+public:
+    Planner(const PublicKey& self, const Members& members, std::span<const Candidate> candidates,
+            const Budget& budget, std::optional<WallTime> wall)
+        : m_self(self),
+          m_members(members),
+          m_candidates(candidates),
+          m_budget(budget),
+          m_wall(wall) {}
+
+    Plan make() {
+        neighbours_on_the_link();
+        for (std::size_t order = 0; order < m_budget.sorts; ++order) fallback(order);
+        const std::size_t settled = m_scored;
+        const std::size_t left = m_budget.target - std::min(settled, m_budget.target);
+        const std::size_t talking = talked_with(left - std::min(left, near_minimum));
+        nearest(left - std::min(left, talking));
+        lifelines();
+        std::ranges::sort(m_wishes, {}, &Wish::key);
+        return {std::move(m_wishes), std::move(m_waiting)};
+    }
+
+private:
+    const Candidate* find(const PublicKey& key) const {
+        const auto at = std::ranges::lower_bound(m_candidates, key, {}, &Candidate::key);
+        return at != m_candidates.end() && at->key == key ? &*at : nullptr;
+    }
+    bool wished(const PublicKey& key) const {
+        return std::ranges::contains(m_wishes, key, &Wish::key);
+    }
+    void wish(const Wish& wish) {
+        if (wished(wish.key)) return;
+        if (wish.why != Why::Lan) ++m_scored;
+        m_wishes.push_back(wish);
+    }
+    static double value(const Candidate& candidate) { return score(candidate.merits).value(); }
+
+    void neighbours_on_the_link() {
+        std::vector<const Candidate*> lan;
+        for (const Candidate& some : m_candidates)
+            if (some.lan && (some.willing || some.merits.linked)) lan.push_back(&some);
+        // Who is a peer already stays one; a stable order keeps the others as they are.
+        std::ranges::stable_sort(lan, std::greater{},
+                                 [](const Candidate* some) { return some->merits.linked; });
+        if (lan.size() > m_budget.lan) lan.resize(m_budget.lan);
+        for (const Candidate* some : lan) wish({some->key, Why::Lan, 0, 0, value(*some)});
+    }
+
+    void fallback(std::size_t order) {
+        const std::size_t depth = m_budget.lonely ? fallback_depth_lonely : fallback_depth;
+        const auto ring = m_members.neighbours(m_self, order, depth);
+        for (std::size_t side = 0; side < 2; ++side)
+            for (std::size_t at = side; at < ring.size(); at += 2)
+                if (fallback_to(*ring[at], order, at / 2)) break;
+    }
+
+    // Whether it will do, and no substitute is needed.
+    bool fallback_to(const Member& member, std::size_t order, std::size_t depth) {
+        const Candidate* known = find(member.key);
+        const bool linked = known && known->merits.linked;
+        if (!linked && (m_wall && member.not_after < *m_wall)) return false;
+        if (known && !linked && !known->willing) {
+            if (!std::ranges::contains(m_waiting, member.key)) m_waiting.push_back(member.key);
+            return false;
+        }
+        wish({member.key, Why::Fallback, static_cast<std::uint8_t>(order),
+              static_cast<std::uint8_t>(depth), known ? value(*known) : 0});
+        return !linked || known->works;
+    }
+
+    // The best of those that `eligible` accepts, at most `places`; how many are new in the plan.
+    template <typename Eligible>
+    std::size_t best(Why why, std::size_t places, const Eligible& eligible) {
+        std::vector<Wish> some;
+        for (const Candidate& candidate : m_candidates)
+            if ((candidate.willing || candidate.merits.linked) && eligible(candidate) &&
+                !wished(candidate.key))
+                some.push_back({candidate.key, why, 0, 0, value(candidate)});
+        std::ranges::sort(some, [](const Wish& a, const Wish& b) {
+            return a.score != b.score ? a.score > b.score : a.key < b.key;
+        });
+        if (some.size() > places) some.resize(places);
+        for (const Wish& one : some) wish(one);
+        return some.size();
+    }
+
+    std::size_t talked_with(std::size_t places) {
+        return best(Why::Demand, places, [](const Candidate& some) {
+            return some.merits.demand >= (some.merits.linked ? demand_to_keep : demand_to_gain);
+        });
+    }
+
+    void nearest(std::size_t places) {
+        best(Why::Near, places, [](const Candidate& some) {
+            return some.merits.rtt.has_value() && (!some.merits.linked || some.works);
+        });
+    }
+
+    void lifelines() {
+        for (const Candidate& some : m_candidates)
+            if (some.merits.linked && some.merits.lifeline && m_scored < m_budget.limit)
+                wish({some.key, Why::Lifeline, 0, 0, value(some)});
+    }
+
+    const PublicKey& m_self;
+    const Members& m_members;
+    std::span<const Candidate> m_candidates;
+    const Budget& m_budget;
+    std::optional<WallTime> m_wall;
+    std::vector<Wish> m_wishes{};
+    std::vector<PublicKey> m_waiting{};
+    std::size_t m_scored = 0;
+};
+
+}  // namespace
+
+std::string Wish::in_words() const {
+    switch (why) {
+        case Why::Lan: return "on this link";
+        case Why::Fallback:
+            return "fallback order " + std::to_string(order) +
+                   (depth > 0 ? ", for " + std::to_string(depth) + " nearer that can't be had" : "");
+        case Why::Demand: return "traffic";
+        case Why::Near: return "near";
+        case Why::Lifeline: return "its lifeline";
+    }
+    return {};
+}
+
+Plan plan(const PublicKey& self, const Members& members, std::span<const Candidate> candidates,
+          const Budget& budget, std::optional<WallTime> wall) {
+    return Planner(self, members, candidates, budget, wall).make();
+}
+
+Difference difference(const Plan& plan, const std::map<PublicKey, Agreement>& have,
+                      std::size_t limit) {
+    Difference out;
+    for (const Wish& wish : plan.wishes) {
+        const auto known = have.find(wish.key);
+        if (known != have.end() && known->second.wished) continue;
+        // What is agreed already costs nothing to wish for.
+        const bool is_free = known != have.end() && known->second.linked();
+        if (!is_free && limit == 0) {
+            out.more = true;
+            continue;
+        }
+        if (!is_free) --limit;
+        out.ask.push_back(wish.key);
+    }
+    for (const auto& [key, agreement] : have) {
+        if (std::ranges::binary_search(plan.wishes, key, {}, &Wish::key)) continue;
+        if (agreement.linked()) {
+            out.spare.push_back(key);
+        } else if (agreement.wished && agreement.state == LinkState::None &&
+                   !std::ranges::contains(plan.waiting, key)) {
+            out.forget.push_back(key);
+        }
+    }
+    return out;
+}
+
+}  // namespace fortros::mesh
