@@ -56,6 +56,15 @@ for place in run tmp root var/tmp; do
 done
 chmod 0755 "$root/run" && chmod 0700 "$root/root"
 
+# In a worktree .git is a file that names a folder outside of the project: it is shown at another place.
+if [ -f "$project/.git" ] && gitdir=$(git -C "$project" rev-parse --absolute-git-dir 2>/dev/null) &&
+    [ -f "$gitdir/commondir" ]; then
+    mkdir "$root/run/git"
+    mount --bind "$(realpath "$gitdir/$(cat "$gitdir/commondir")")" "$root/run/git"
+    printf 'gitdir: /run/git/worktrees/%s\n' "$(basename "$gitdir")" >"$root/run/gitdir"
+    mount --bind "$root/run/gitdir" "$root/fortros/.git"
+fi
+
 if [ "$net" = host ]; then
     for file in /etc/resolv.conf /etc/hosts; do
         if [ -e "$file" ] && [ -e "$root$file" ] && [ "$kind" = dir ]; then
