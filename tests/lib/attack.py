@@ -86,7 +86,8 @@ def refused(rogue, words, *settings, code="untrusted"):
         assert words in boot.gave_up()
         boot.enrolled()
     if rogue:
-        assert len(rogue.handshakes) >= 2 and rogue.received == [], rogue.received
+        rogue.wait_for_handshakes(2)
+        assert rogue.received == [], rogue.received
 
 
 def disbelieved(rogue, words, *settings):

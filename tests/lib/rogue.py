@@ -16,6 +16,8 @@ import pathlib
 import shutil
 import threading
 
+from lib.netns import READY_LIMIT_S
+
 PROGRAM = pathlib.Path(__file__).resolve().parents[2] / "build/out/tests/net/rogue-gateway"
 NEEDED = ("ca.pem", "org.conf", "signer.pem", "signer.key")
 
@@ -104,11 +106,19 @@ class Rogue:
         self._iterator = self._events()
         for event in self._iterator:
             if event.get("event") == "handshake":
-                self.handshakes.append(event)
+                with self._heard:
+                    self.handshakes.append(event)
+                    self._heard.notify_all()
             elif event.get("event") == "asked":
                 self._take(base64.b64decode(event["bytes"]))
                 if event["waits"]:
                     self._serve(event)
+
+    def wait_for_handshakes(self, count):
+        """A node may know of the end of a handshake before the rogue has told of it."""
+        with self._heard:
+            there = self._heard.wait_for(lambda: len(self.handshakes) >= count, READY_LIMIT_S)
+        assert there, f"{len(self.handshakes)} handshakes, not {count}"
 
     def _take(self, data):
         if data:
