@@ -24,8 +24,7 @@ from lib.commands import CommandFailed, Commands  # CommandFailed for our users
 
 INIT = pathlib.Path(__file__).with_name("guest-init.sh")
 BOOT_TIMEOUT_S = 90
-# On a busy host the emulated timer may be too slow for the kernel's check of it, which then panics.
-COMMAND_LINE = "quiet loglevel=4 no_timer_check"
+COMMAND_LINE = f"quiet loglevel=4 {qemu.KERNEL_WORDS}"
 
 
 class Guest:

@@ -4,12 +4,12 @@ import json
 import pathlib
 import subprocess
 
-from lib import elf
+from lib import elf, qemu
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 AGENT = TOP / "build/out/agent/preboot/fortros-preboot"
 ROOT_LABEL = "fortros-root"
-COMMAND_LINE = "rw console=ttyS0 panic=-1"
+COMMAND_LINE = f"rw console=ttyS0 panic=-1 {qemu.KERNEL_WORDS}"
 # The groups of build-image's report that the project adds to an initramfs that boots without it.
 ADDED = ("agent", "settings, CA and invite")
 
