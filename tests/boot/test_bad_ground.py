@@ -14,6 +14,7 @@ from lib.org import Org
 from lib.world import GATEWAY_NAME, World
 
 TIME_LIMIT_S = 800
+TAKES_S = 250
 SETTINGS = f"""[Organisation]
 GatewayName={GATEWAY_NAME}
 [Discovery]

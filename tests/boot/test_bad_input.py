@@ -12,6 +12,7 @@ from lib.node import Node
 from lib.org import Org
 
 TIME_LIMIT_S = 240
+TAKES_S = 80
 SETTINGS = "/etc/fortros/preboot.conf"
 GOOD = "[Organisation]\nGatewayName=gateway.fleet.example\n"
 # A machine without firmware variables must keep its key somewhere, or hears of nothing but that.

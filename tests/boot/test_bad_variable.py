@@ -17,6 +17,7 @@ from lib.org import Org
 from lib.world import GATEWAY_ADDRESS, GATEWAY_NAME, World
 
 TIME_LIMIT_S = 600
+TAKES_S = 140
 CONF = "/etc/fortros/preboot.conf"
 # A node that has lost its state may go by cached addresses only: the one that is baked into its image.
 SETTINGS = f"""[Organisation]

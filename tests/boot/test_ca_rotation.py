@@ -27,6 +27,7 @@ from lib.org import Org, certs, openssl
 from lib.world import GATEWAY_NAME, World
 
 TIME_LIMIT_S = 900
+TAKES_S = 150
 HOME = "/etc/fortros/honest"
 SHORT = newcomer.SETTINGS.replace("TotalTimeout=90s", "TotalTimeout=10s")
 NO_FAST_START = SHORT + "[WireGuard]\nFastStart=no\n"

@@ -26,6 +26,7 @@ from lib.org import Org
 from lib.world import GATEWAY_ADDRESS, GATEWAY_NAME, PUBLIC_RESOLVER, World
 
 TIME_LIMIT_S = 900
+TAKES_S = 200
 # Nobody has this address; a boot with nothing else to ask looks for it until its time is over.
 NOBODY = "192.0.2.66"
 SETTINGS = f"""[Organisation]

@@ -24,6 +24,7 @@ from lib.org import Org
 from lib.world import GATEWAY_ADDRESS, GATEWAY_NAME, TESTS, World
 
 TIME_LIMIT_S = 600
+TAKES_S = 90
 HOME = "/etc/fortros/honest"
 OLD_PORT, NEW_PORT = 51820, 51821
 PREVIOUS = f"""[PreviousWireGuard]

@@ -14,6 +14,7 @@ from lib import pcap, preboot_console
 from lib.world import GATEWAY_ADDRESS, PUBLIC_RESOLVER, ROUTER
 
 TIME_LIMIT_S = 600
+TAKES_S = 100
 MIB = 1024 * 1024
 FOLDER = main_job.TOP / "build/test/boot/main_job"
 # An encrypted alert and its record fit into this; the shortest request does not.

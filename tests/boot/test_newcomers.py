@@ -15,6 +15,7 @@ from lib.org import Org
 from lib.world import GATEWAY_NAME, World
 
 TIME_LIMIT_S = 900
+TAKES_S = 180
 WAITING = r"fortros-preboot: waiting for an administrator to approve ([0-9a-f:]+),"
 DATABASE = "/etc/fortros/honest/gateway.db"
 

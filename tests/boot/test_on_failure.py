@@ -9,6 +9,7 @@ from lib.node import MAC, Node
 from lib.org import Org
 
 TIME_LIMIT_S = 240
+TAKES_S = 40
 CONF = "/etc/fortros/preboot.conf"
 GOOD = "[Organisation]\nGatewayName=gateway.fleet.example\n"
 # Nobody has the gateway's address, nor is there anybody to ask.

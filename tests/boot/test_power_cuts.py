@@ -24,6 +24,7 @@ from lib.org import Org
 from lib.world import GATEWAY_NAME, World
 
 TIME_LIMIT_S = 3600
+TAKES_S = 300
 SEED = int(os.environ.get("FORTROS_SEED", "20261122"))
 CUTS = int(os.environ.get("FORTROS_POWER_CUTS", "12"))
 CUTS_UEFI = int(os.environ.get("FORTROS_POWER_CUTS_UEFI", "2"))

@@ -16,6 +16,7 @@ from lib.org import Org
 from lib.world import GATEWAY_NAME, World
 
 TIME_LIMIT_S = 900
+TAKES_S = 100
 KEY = f"/sys/firmware/efi/efivars/FortrosKey-{nvram.FORTROS}"
 # Put everywhere, so that a search that misses a place is noticed.
 MARK = "a-mark-that-must-be-found-everywhere"

@@ -24,6 +24,7 @@ from lib.org import Org
 from lib.world import GATEWAY_ADDRESS, GATEWAY_NAME, PUBLIC_RESOLVER, World
 
 TIME_LIMIT_S = 900
+TAKES_S = 150
 DEAD_MAC, GOOD_MAC = "52:54:00:f0:00:02", "52:54:00:f0:00:03"
 SETTINGS = f"""[Organisation]
 GatewayName={GATEWAY_NAME}

@@ -9,6 +9,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = TOP / "build/out-fuzz/tests/fuzz"
 CORPUS = TOP / "tests/fuzz/corpus"
 SECONDS = 3
+TAKES_S = 90
 LIMIT_S = 120
 
 

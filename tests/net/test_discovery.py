@@ -9,6 +9,7 @@ from lib import dhcp_servers
 from lib.discovery import BOTH, STATIC, STATIC6, World, is_v6, rogue_org
 
 TIME_LIMIT_S = 240
+TAKES_S = 130
 G1, G2, G3 = "203.0.113.5", "203.0.113.6", "203.0.113.7"
 DEAD = "203.0.113.66"  # in the black hole
 PUBLIC, DHCP = "9.9.9.9", "192.0.2.53"

@@ -13,6 +13,7 @@ import tempfile
 from lib.gateway import Client, Site, expect
 
 TIME_LIMIT_S = 900
+TAKES_S = 70
 RACERS = 30
 KILL_ROUNDS = int(os.environ.get("FORTROS_KILL_ROUNDS", "200"))
 LOADERS = 4

@@ -17,6 +17,7 @@ from lib.etcd import Cluster
 from lib.gateway import PORT, Client, Site
 
 TIME_LIMIT_S = 900
+TAKES_S = 50
 GATEWAYS = MEMBERS = 3
 NODES = 6
 ROUNDS = int(os.environ.get("FORTROS_RACE_ROUNDS", "100"))

@@ -18,6 +18,7 @@ from lib.gateway import CLIENT, PROGRAM, Site
 from lib.guest import Guest, SharedGuest
 
 TIME_LIMIT_S = 300
+TAKES_S = 90
 HOME = "/etc/fortros"
 DATABASE = "/run/state/gateway.db"
 FEW, MANY = 100, 20_000

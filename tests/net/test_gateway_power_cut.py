@@ -21,6 +21,7 @@ from lib.gateway import CLIENT, PROGRAM, Site
 from lib.guest import Guest
 
 TIME_LIMIT_S = 1800
+TAKES_S = 180
 CUTS = int(os.environ.get("FORTROS_POWER_CUTS", "8"))
 SEED = int(os.environ.get("FORTROS_SEED", "20261122"))
 ENROLMENTS_BEFORE_CUT = (1, 25)

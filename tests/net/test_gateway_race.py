@@ -12,6 +12,7 @@ import time
 from lib.gateway import Client, Site
 
 TIME_LIMIT_S = 1500
+TAKES_S = 40
 NODES = 50
 ROUNDS = int(os.environ.get("FORTROS_RACE_ROUNDS", "100"))
 SEED = int(os.environ.get("FORTROS_SEED", "20261122"))

@@ -26,6 +26,7 @@ from lib.guest import Guest
 from lib.once import once
 
 TIME_LIMIT_S = 420
+TAKES_S = 80
 HOME = "/etc/fortros"
 TOOLS = "alias ip=/bin/ip ping=/bin/ping"
 STAYER, MOVER, THIEF = 1, 2, 3  # seeds

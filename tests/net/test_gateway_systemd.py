@@ -19,6 +19,7 @@ from lib.once import once
 from lib.org import certs
 
 TIME_LIMIT_S = 300
+TAKES_S = 40
 AGENT = pathlib.Path(__file__).resolve().parents[2] / "agent"
 UNITS = ["fortros-gateway.service", "fortros-gateway.socket", "fortros-gateway-operate.socket"]
 SYSTEMD = pathlib.Path("/usr/lib/systemd")

@@ -17,6 +17,7 @@ from lib.gateway import CLIENT, PROGRAM, Site, expect
 from lib.guest import Guest
 
 TIME_LIMIT_S = 300
+TAKES_S = 60
 HOME = "/etc/fortros"
 TOOLS = "alias ip=/bin/ip ping=/bin/ping"
 NODE, OTHERS, ROBBED = 1, (2, 3), 5  # seeds

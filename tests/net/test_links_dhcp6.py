@@ -11,6 +11,7 @@ from lib.links_probe import LinksProbe
 from lib.netns import Net
 
 TIME_LIMIT_S = 120
+TAKES_S = 70
 NODE_MAC = "02:f0:00:00:00:77"
 DUID = "0003000102f000000077"  # DUID-LL of the MAC
 IAID = 0x00000077

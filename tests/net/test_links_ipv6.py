@@ -10,6 +10,7 @@ from lib.links_probe import LinksProbe
 from lib.netns import Net
 
 TIME_LIMIT_S = 120
+TAKES_S = 40
 RDNSS = "RDNSS 2001:db8:1::53 2001:db8:1::54 { AdvRDNSSLifetime 600; };"
 RESOLVERS = ["2001:db8:1::53", "2001:db8:1::54"]
 

@@ -11,6 +11,7 @@ import pathlib
 from lib.guest import Guest, SharedGuest
 
 TIME_LIMIT_S = 300
+TAKES_S = 30
 PROBE = pathlib.Path(__file__).resolve().parents[2] / "build/out/tests/net/links-probe"
 
 

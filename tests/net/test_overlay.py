@@ -16,6 +16,7 @@ import subprocess
 
 from lib.guest import Guest, SharedGuest
 
+TAKES_S = 40
 PROBE = pathlib.Path(__file__).resolve().parents[2] / "build/out/tests/net/overlay-probe"
 PREFIX = "fd12:3456:789a::/48"
 NODE, EAST, WEST, MATE = (f"fd12:3456:789a::{host}" for host in "aefc")
