@@ -191,7 +191,6 @@ class PythonFile:
         """All of its tests, in a new process again after one that had to be killed. Nothing is raised."""
         while self._run_some():
             pass
-        self._report.save()
         return True
 
     def _run_some(self):

@@ -36,6 +36,8 @@ class Report:
                 print(f"{WORDS[outcome.status]} {outcome.seconds:8.2f} s  {outcome.name}{why}", flush=True)
                 if outcome.status == "failed" and outcome.detail:
                     print("     | " + outcome.detail.rstrip().replace("\n", "\n     | "), flush=True)
+        if not quiet:
+            self.save()
 
     def say(self, status, seconds, text):
         """A line that is no test."""

@@ -8,6 +8,7 @@ import tempfile
 from runner.pool import Job, Pool, next_job
 from runner.python_file import Declarations, PythonFile
 from runner.report import Outcome, Report
+from runner.unit_program import UnitProgram
 
 
 def job(name, **options):
@@ -149,6 +150,57 @@ def test_a_test_that_does_not_end_is_ended():
     found = outcomes_of("TIME_LIMIT_S = 0.2\nimport time\ndef test_hangs(): time.sleep(600)\ndef test_other(): pass\n")
     expect({name: outcome.status for name, outcome in found.items()}, {"test_hangs": "failed", "test_other": "passed"})
     assert "did not end" in found["test_hangs"].detail
+
+
+FAKE = """#!/usr/bin/python3
+# As a doctest program of 89 cases and one that skips itself: one fails, and one ends it.
+import sys
+options = dict(word.lstrip("-").partition("=")[::2] for word in sys.argv[1:])
+cases = [f"case {number}" for number in range(1, 90)]
+if "count" in options:
+    print("[doctest] unskipped test cases passing the current filters:", len(cases))
+    sys.exit()
+first, last = int(options["first"]), int(options["last"])
+with open(options["out"], "w") as out:
+    out.write('<doctest><TestSuite><TestCase name="skips itself" filename="f" line="0" skipped="true"/>')
+    for number, name in enumerate(cases, 1):
+        ran = first <= number <= last
+        out.write(f'<TestCase name="{name}" filename="f" line="{number}"' + (">" if ran else ' skipped="true"/>'))
+        if ran:
+            if name == DIES: sys.exit(3)
+            good = "false" if name == "case 50" else "true"
+            out.write(f'<OverallResultsAsserts test_case_success="{good}" duration="0.5"/></TestCase>')
+    out.write("</TestSuite></doctest>")
+sys.exit(first <= 50 <= last)
+"""
+
+
+def unit_outcomes(dies="nobody"):
+    report = Report()
+    report.save = lambda: None
+    with tempfile.TemporaryDirectory() as folder:
+        program = pathlib.Path(folder, "fake")
+        program.write_text(FAKE.replace("DIES", repr(dies)))
+        program.chmod(0o755)
+        for run in UnitProgram(report, "fake", [], build=program.parent).shards():
+            run()
+    return report
+
+
+def test_every_case_of_a_unit_program_is_told_once():
+    """A case between two parts would be missing, or a failure be lost among those of other parts."""
+    report = unit_outcomes()
+    names = [outcome.name for outcome in report.outcomes]
+    expect(sorted(names), sorted({*(f"unit/fake: case {number}" for number in range(1, 90)), "unit/fake: skips itself"}))
+    expect([outcome.name for outcome in report.outcomes if outcome.status == "failed"], ["unit/fake: case 50"])
+    expect([outcome.name for outcome in report.outcomes if outcome.status == "skipped"], ["unit/fake: skips itself"])
+
+
+def test_a_unit_program_that_dies_fails():
+    """A crash would take the cases of a part away without a word."""
+    failed = [outcome for outcome in unit_outcomes(dies="case 7").outcomes if outcome.status == "failed"]
+    expect([outcome.name for outcome in failed], ["unit/fake: case 50", "unit/fake, cases 1 to 40"])
+    assert "ended before it could report" in failed[1].detail, failed[1].detail
 
 
 def last_line(*statuses):
