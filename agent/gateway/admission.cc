@@ -146,7 +146,6 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
         .peers = peers,
         .bootstrap = bootstrap,
     };
-    ++(member.is_new ? m_counts.enrolments : m_counts.joins);
     const std::string name = node.hostname.empty() ? "" : " (" + node.hostname + ")";
     m_parts.log.write(
         {member.is_new ? Level::Notice : Level::Info,
@@ -157,7 +156,9 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
           {"invite", node.invite},
           {"from", request.from.text()},
           {"agent", body.agent}}});
-    return make_answer(200, to_json_text(membership));
+    auto answer = make_answer(200, to_json_text(membership));
+    answer.progress = member.is_new ? Progress::Enrolled : Progress::Joined;
+    return answer;
 }
 
 // --- saying not yet ---
@@ -165,7 +166,6 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
 // The node shows its address to whoever stands before it; an admin compares it with ours.
 Answer Admission::ask_to_wait(const Waiting& waiting, const Request& request) {
     const WaitingRecord& node = waiting.node;
-    if (waiting.is_new) ++m_counts.approvals_asked;
     if (waiting.is_new)
         m_parts.log.write({Level::Notice,
                            "waiting",
@@ -183,6 +183,7 @@ Answer Admission::ask_to_wait(const Waiting& waiting, const Request& request) {
                                          .message = "an administrator has to approve this node",
                                          .overlay_address = node.overlay_address}));
     answer.refusal = RefusalCode::ApprovalPending;
+    if (waiting.is_new) answer.progress = Progress::BeganToWait;
     // Jittered, so that a rack that was switched on at once does not ask at once for ever.
     const std::uint64_t seconds =
         approval_poll.count() +

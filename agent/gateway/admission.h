@@ -39,13 +39,6 @@ namespace fortros::gateway {
 // A session's keys are used for at most so long (REJECT_AFTER_TIME, the WireGuard paper, 6.1).
 inline constexpr std::chrono::seconds session_life{180};
 
-// Since the start. A batch that could not be written after all is counted, too.
-struct AdmissionCounts {
-    std::int64_t enrolments = 0;
-    std::int64_t joins = 0;
-    std::int64_t approvals_asked = 0;
-};
-
 class Admission {
 public:
     // Borrowed; must outlive the admission.
@@ -71,7 +64,6 @@ public:
     ProofGate& gate() { return m_gate; }
     Issuer& issuer() { return m_issuer; }
     Backbone& backbone() { return m_backbone; }
-    const AdmissionCounts& counts() const { return m_counts; }
 
     // Whether answering this will most likely write to the registry. Decides nothing, proves nothing.
     bool may_write(const Request& request, WallTime now);
@@ -103,8 +95,7 @@ private:
     Issuer m_issuer;
     Backbone m_backbone;
     std::map<PublicKey, BootHistory> m_boots;  // of each member since our start
-    AdmissionCounts m_counts{};
-    RateLimit m_refusals;  // proved ones: these go to the audit log, too
+    RateLimit m_refusals;                      // proved ones: these go to the audit log, too
     RateLimit m_failures;
 };
 

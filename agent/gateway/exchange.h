@@ -32,11 +32,16 @@ struct Request {
     const std::string* header(std::string_view lower_case_name) const;
 };
 
+// What has become of a node that is not refused. It has, once the answer is given: what a batch that
+// can't be written would have made of it does not count.
+enum class Progress { Enrolled, Joined, BeganToWait };
+
 struct Answer {
     int status = 0;
     Headers headers{};  // without Content-Length and Connection, which are the edge's
     std::string body{};
     std::optional<RefusalCode> refusal{};  // what its body says, if it is one
+    std::optional<Progress> progress{};
 };
 
 Answer make_answer(int status, std::string json);

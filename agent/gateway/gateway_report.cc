@@ -64,13 +64,9 @@ std::vector<Check> Gateway::checks() {
 
 Metrics Gateway::metrics() {
     const RegistryView& registry = look_at_registry();
-    const auto& admitted = m_admission->counts();
     const auto& server = m_server->counts();
     Metrics metrics{.started = m_started,
                     .answers = m_answers,
-                    .enrolments = admitted.enrolments,
-                    .joins = admitted.joins,
-                    .approvals_asked = admitted.approvals_asked,
                     .connections_accepted = server.accepted,
                     .handshakes = server.handshakes,
                     .connection_failures = named(server.failures),

@@ -17,6 +17,7 @@ void AnswerCounts::add(std::string_view target, const Answer& answer) {
     const auto* known = std::ranges::find(targets, path);
     ++m_by_target[{known == std::end(targets) ? other_target : *known, answer.status}];
     if (answer.refusal) ++m_by_refusal[*answer.refusal];
+    if (answer.progress) ++m_by_progress[*answer.progress];
 }
 
 MetricFamily AnswerCounts::by_target() const {
@@ -34,6 +35,11 @@ MetricFamily AnswerCounts::by_refusal() const {
     for (const auto& [code, count] : m_by_refusal)
         family.samples.push_back({{{"code", std::string(name_of(code))}}, count});
     return family;
+}
+
+std::int64_t AnswerCounts::of(Progress progress) const {
+    const auto found = m_by_progress.find(progress);
+    return found == m_by_progress.end() ? 0 : found->second;
 }
 
 // --- all of them ---
@@ -77,10 +83,13 @@ private:
 static void add_traffic(Families& all, const Metrics& now) {
     all.take(now.answers.by_target());
     all.take(now.answers.by_refusal());
-    all.counter("enrolments_total", "Nodes that became members here.", now.enrolments);
-    all.counter("joins_total", "Members that came back and were let in.", now.joins);
+    all.counter("enrolments_total", "Nodes that became members here.",
+                now.answers.of(Progress::Enrolled));
+    all.counter("joins_total", "Members that came back and were let in.",
+                now.answers.of(Progress::Joined));
     all.counter("approvals_asked_total", "Newcomers that began to wait for an administrator.",
-                now.approvals_asked);
+
+                now.answers.of(Progress::BeganToWait));
     all.counter("connections_accepted_total", "TCP connections of nodes that were accepted.",
                 now.connections_accepted);
     all.counter("handshakes_total", "TLS handshakes that were begun.", now.handshakes);

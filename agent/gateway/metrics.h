@@ -25,10 +25,12 @@ public:
 
     MetricFamily by_target() const;
     MetricFamily by_refusal() const;
+    std::int64_t of(Progress progress) const;
 
 private:
     std::map<std::pair<std::string_view, int>, std::int64_t> m_by_target{};
     std::map<RefusalCode, std::int64_t> m_by_refusal{};
+    std::map<Progress, std::int64_t> m_by_progress{};
 };
 
 // One thing that must be so for a gateway to do its work.
@@ -49,9 +51,6 @@ struct Metrics {
 
     WallTime started{};
     AnswerCounts answers{};
-    Count enrolments = 0;
-    Count joins = 0;
-    Count approvals_asked = 0;
 
     Count connections_accepted = 0;
     Count handshakes = 0;

@@ -89,6 +89,7 @@ TEST_CASE("admission: an invite and a proof make a member") {
     const auto answer = world.handle(request);
     REQUIRE(answer.status == 200);
     CHECK(node.is_proved(answer));
+    CHECK(answer.progress == Progress::Enrolled);
     const auto membership = parse_membership_answer(answer.body);
     REQUIRE(membership);
     CHECK(membership->time == noon);
@@ -384,6 +385,7 @@ TEST_CASE("admission: the same key gets its 200 again, another key a 401") {
     CHECK(code_of(refused) == RefusalCode::InviteInvalid);
     CHECK(other.is_proved(refused));
     CHECK(!world.tunnels.peers.contains(other.public_key));
+    CHECK(!refused.progress);
 }
 
 // A returning org would wear out its disk, or find it too slow.
@@ -397,6 +399,7 @@ TEST_CASE("admission: a member joins without a write") {
         const auto answer = world.handle(node.join(world.gateway.public_key), later);
         REQUIRE(answer.status == 200);
         CHECK(node.is_proved(answer));
+        CHECK(answer.progress == Progress::Joined);
         const auto membership = *parse_membership_answer(answer.body);
         CHECK(membership.time == later);
         CHECK(membership.overlay_address == enrolled.overlay_address);
@@ -806,7 +809,10 @@ TEST_CASE("admission: who needs approval is told to wait, and is let in once it 
     CHECK(seconds < 30);
     CHECK(world.tunnels.peers.empty());
     CHECK(world.log.count("waiting") == 1);
-    CHECK(ask().status == 202);
+    CHECK(answer.progress == Progress::BeganToWait);
+    const auto again = ask();
+    CHECK(again.status == 202);
+    CHECK(!again.progress);
     CHECK(world.log.count("waiting") == 1);  // asking again is no news
 
     world.restart();  // a power cut does not lose its place

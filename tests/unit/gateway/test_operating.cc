@@ -79,6 +79,25 @@ TEST_CASE("metrics: answers are counted by known targets, statuses and codes") {
     CHECK(refusals.samples[0].labels[0].second == "invite-invalid");
 }
 
+// A graph would show newcomers of a batch that could not be written.
+TEST_CASE("metrics: what has become of nodes is counted by the answers that they were given") {
+    AnswerCounts counts;
+    Answer welcome{200, {}, {}};
+    welcome.progress = Progress::Enrolled;
+    counts.add("/v1/enroll", welcome);
+    counts.add("/v1/enroll", make_refusal(RefusalCode::Busy, "the disk is full"));
+    welcome.progress = Progress::Joined;
+    counts.add("/v1/join", welcome);
+    counts.add("/v1/join", welcome);
+    const auto families = families_of({.answers = counts});
+    const auto value = [&](std::string_view name) {
+        return family(families, "fortros_gateway_" + std::string(name)).samples[0].value;
+    };
+    CHECK(value("enrolments_total") == 1);
+    CHECK(value("joins_total") == 2);
+    CHECK(value("approvals_asked_total") == 0);
+}
+
 // A graph would show no members where the registry can't be asked, and wake somebody up.
 TEST_CASE("metrics: what is not known is left out, and every name is there once") {
     const auto families = families_of({});
