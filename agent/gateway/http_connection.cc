@@ -1,6 +1,7 @@
 #include "gateway/http_connection.h"
 
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -60,16 +61,39 @@ void HttpConnection::on_ready(std::uint32_t events) {
     switch (m_phase) {
         case Phase::Silent:
             if ((events & ~EPOLLIN) != 0) return abandon();  // it has gone
-            m_since = monotonic_now();
-            enter(Phase::Waiting, m_ground.limits.turn);
-            // What it has sent waits in the kernel, and would wake us all the time.
-            wait_for(EPOLLRDHUP);
-            if (m_phase == Phase::Waiting) m_ground.owner.knocks(*this);
-            return;
+            return on_first_word();
         case Phase::Waiting:
         case Phase::Handling: return abandon();  // it has gone
         default: return advance();               // a failure shows when the socket is used
     }
+}
+
+void HttpConnection::on_first_word() {
+    if (waits_for_whole_hello()) return;
+    set_low_water(1);
+    m_since = monotonic_now();
+    enter(Phase::Waiting, m_ground.limits.turn);
+    // What it has sent waits in the kernel, and would wake us all the time.
+    wait_for(EPOLLRDHUP);
+    if (m_phase == Phase::Waiting) m_ground.owner.knocks(*this);
+}
+
+// A part of its first message stays in the kernel until the rest is there: there is nothing to do for
+// it. Woken up all the same, as happens when the kernel is short of memory, we take what there is.
+bool HttpConnection::waits_for_whole_hello() {
+    ByteArray<tls_record_head> head;
+    int available = 0;
+    const auto peeked = ::recv(m_fd.get(), head.data(), head.size(), MSG_PEEK);
+    if (peeked <= 0 || ::ioctl(m_fd.get(), FIONREAD, &available) < 0) return false;
+    const auto size = first_record_size(ByteView(head).first(static_cast<std::size_t>(peeked)));
+    return static_cast<std::size_t>(available) < size && size != m_low_water && set_low_water(size);
+}
+
+bool HttpConnection::set_low_water(std::size_t bytes) {
+    if (bytes == m_low_water) return true;
+    m_low_water = bytes;
+    const int value = static_cast<int>(bytes);
+    return ::setsockopt(m_fd.get(), SOL_SOCKET, SO_RCVLOWAT, &value, sizeof(value)) == 0;
 }
 
 // A client that has said nothing (more) is no news.
@@ -127,7 +151,10 @@ void HttpConnection::enter(Phase phase, Duration limit) {
 
 HttpConnection::Step HttpConnection::shake_hands() {
     const Step step = m_tls->handshake();
-    if (step == Step::Done) enter(Phase::Reading, m_ground.limits.first_byte);
+    if (step == Step::Done) {
+        enter(Phase::Reading, m_ground.limits.first_byte);
+        m_ground.owner.has_shaken_hands(*this);
+    }
     return step;
 }
 

@@ -1,9 +1,9 @@
 // One client's connection: TLS, then requests and answers in turn, each phase with its deadline. It
 // knows no other connection, and no target.
 //
-//   accepted ─▶ handshake ─▶ head ─▶ body ─▶ handler ─▶ answer ─┬─▶ drain ─▶ closed
-//                             ▲                                 │
-//                             └───────────── keep-alive ◀───────┘
+//   accepted ─▶ first word ─▶ turn ─▶ handshake ─▶ head ─▶ body ─▶ handler ─▶ answer ─┬─▶ drain ─▶ closed
+//                                                   ▲                                 │
+//                                                   └───────────── keep-alive ◀───────┘
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ struct HttpLimits {
     unsigned requests_per_connection = 100;
     std::size_t drained = std::size_t{1024} * 1024;  // of what a refused client still sends
     // Counted from the beginning of each phase: a byte a second does not extend it.
-    Duration first_word = 10s;  // of the handshake, from the accept
+    Duration first_word = 10s;  // the whole ClientHello, from the accept
     // Until it is this client's turn: shorter than nodes wait (5 s), who would be served when they
     // have gone.
     Duration turn = 4s;
@@ -52,8 +52,9 @@ public:
     class Owner {
     public:
         virtual ~Owner() = default;
-        // It has sent something: begin() when it is its turn.
+        // There is something to do for it: begin() when it is its turn.
         virtual void knocks(HttpConnection& connection) = 0;
+        virtual void has_shaken_hands(HttpConnection& connection) = 0;
         virtual void handle(HttpConnection& connection, Request request, Reply reply) = 0;
         // It has ended, and may be destroyed.
         virtual void ended(HttpConnection& connection) = 0;
@@ -92,6 +93,9 @@ private:
     using Step = TlsSession::Step;
 
     void on_ready(std::uint32_t events);
+    void on_first_word();
+    bool waits_for_whole_hello();
+    bool set_low_water(std::size_t bytes);
     void on_deadline();
     void advance();
     Step take_step();
@@ -117,6 +121,7 @@ private:
     Phase m_phase = Phase::Silent;
     Loop::Watch m_watch;
     std::uint32_t m_watched = 0;
+    std::size_t m_low_water = 1;  // so many bytes must be there for it to be ready
     Loop::Timer m_deadline;
     Loop::Timer m_answered;     // an answer is on its way
     bool m_in_request = false;  // a part of a request has come

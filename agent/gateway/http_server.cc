@@ -9,7 +9,9 @@
 namespace fortros::gateway {
 
 static constexpr std::size_t read_size = std::size_t{4} * 1024;
-static constexpr int accepts_per_turn = 64;
+// Before each callback of others, however many there are: the door is fair to sources, the kernel's
+// queue before it is not.
+static constexpr int accepts_at_once = 4;
 // Between two looks at who else has something to say: whoever is in comes before who waits outside.
 static constexpr int handshakes_per_turn = 4;
 static constexpr std::uint32_t notes_per_minute = 20;
@@ -35,13 +37,14 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(Loop& loop, std::vector<F
         auto& listener = server->m_listeners.emplace_back(std::move(fd));
         listener.watch = TRY(loop.watch(
             listener.fd.get(), EPOLLIN,
-            [here = server.get(), &listener](std::uint32_t) { here->accept_from(listener); }));
+            [here = server.get(), &listener](std::uint32_t) { here->accept_from(listener); },
+            Loop::Order::First));
     }
     return server;
 }
 
 void HttpServer::accept_from(Listener& listener) {
-    for (int i = 0; i < accepts_per_turn; ++i) {
+    for (int i = 0; i < accepts_at_once; ++i) {
         auto accepted = gateway::accept_from(listener.fd.get());
         if (!accepted) {
             m_log.write({Level::Error, "accept-failed", accepted.error().text()});
@@ -64,7 +67,7 @@ void HttpServer::open(Accepted accepted) {
     const auto id = m_next_id++;
     ++m_counts.accepted;
     const Endpoint from = accepted.from;
-    if (const auto must_go = m_door.enter(id, from.address)) {
+    if (const auto must_go = m_door.enter(id, from.address, monotonic_now())) {
         note("no-place", from,
              "too many connections: the oldest silent one is closed, or this one");
         if (*must_go == id) return;
@@ -81,8 +84,13 @@ void HttpServer::open(Accepted accepted) {
 }
 
 void HttpServer::knocks(HttpConnection& connection) {
-    m_door.knock(connection.id());
+    m_door.knock(connection.id(), monotonic_now());
     if (m_door.waiting() == 1) schedule_turns();
+}
+
+void HttpServer::has_shaken_hands(HttpConnection& connection) {
+    m_door.shaken(connection.id(), monotonic_now());
+    schedule_turns();
 }
 
 void HttpServer::take_turns() {
@@ -109,7 +117,7 @@ void HttpServer::handle(HttpConnection& connection, Request request, Reply reply
 }
 
 void HttpServer::ended(HttpConnection& connection) {
-    m_door.leave(connection.id());
+    m_door.leave(connection.id(), monotonic_now());
     m_connections.erase(connection.id());
     schedule_turns();
     if (m_stopped && m_connections.empty()) m_stopped();

@@ -75,6 +75,7 @@ private:
     void schedule_turns();
 
     void knocks(HttpConnection& connection) override;
+    void has_shaken_hands(HttpConnection& connection) override;
     void handle(HttpConnection& connection, Request request, Reply reply) override;
     void ended(HttpConnection& connection) override;
     void note(std::string_view event, const Endpoint& from, std::string_view why) override;

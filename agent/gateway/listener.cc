@@ -18,7 +18,9 @@
 
 namespace fortros::gateway {
 
-static constexpr int backlog = 1024;
+// Linux grants as many unless told otherwise (net.core.somaxconn): who finds no room here comes again
+// a second later.
+static constexpr int backlog = 4096;
 static constexpr int accept_attempts = 16;
 
 namespace {

@@ -8,7 +8,8 @@
 
 namespace fortros {
 
-static constexpr int events_per_turn = 16;
+// Between two looks at the timers, which may be work that has been put off for those who are ready.
+static constexpr int events_per_turn = 64;
 // Watches are counted from 1.
 static constexpr std::uint64_t first_are_ready = 0;
 

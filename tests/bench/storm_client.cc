@@ -1,10 +1,12 @@
-// Many nodes that come to a gateway at the same moment, in one thread: each makes a connection of its
-// own, a full TLS handshake by OpenSSL, and one proved request; who is sent away or not served comes
-// again as the agent does. Their keys come from seeds, so that who has enrolled can join later.
+// Many nodes that come to a gateway at the same moment, or spread evenly, in one thread: each makes a
+// connection of its own, a full TLS handshake by OpenSSL, and one proved request; who is sent away or
+// not served comes again as the agent does. Their keys come from seeds, so that who has enrolled can
+// join later.
 //
 //   usage: storm-client VERB --server ADDRESS:PORT --ca FILE --name GATEWAY_NAME
-//                       [--nodes 1] [--first SEED] [--patience S] [--limit S] [--per-address 50]
-//                       [--invites FILE] [--since REVISION --document SERIAL --wait S]
+//                       [--nodes 1] [--first SEED] [--over S] [--patience S] [--limit S]
+//                       [--per-address 50] [--invites FILE]
+//                       [--since REVISION --document SERIAL --wait S]
 //
 //   handshake   and nothing after it
 //   enroll      each with a line of FILE, in turn
@@ -13,9 +15,10 @@
 //               asked, the line `waiting` is printed
 //
 // The result is one JSON object: how many are in, the tries that they needed, when the last was in,
-// and the bytes of all the answers.
+// how long each took from its own beginning, and the bytes of all the answers.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -60,8 +63,9 @@ struct Orders {
 
 struct Tally {
     std::size_t in = 0;
-    std::size_t left = 0;  // to come in
-    std::vector<Duration> when{};
+    std::size_t left = 0;          // to come in
+    std::vector<Duration> when{};  // since all have begun
+    std::vector<Duration> took{};  // since each has begun
     std::vector<unsigned> tries{};
     std::size_t refused_for_good = 0;
     std::size_t too_slow = 0;
@@ -87,16 +91,18 @@ public:
           m_invite(orders.invites.empty() ? "" : orders.invites[seed % orders.invites.size()]),
           m_began(began) {}
 
+    void begin_after(Duration pause) { again(pause); }
+
+private:
+    enum class Phase { Connecting, Handshaking, Writing, Reading };
+
     void try_now() {
-        ++m_tries;
+        if (m_tries++ == 0) m_first_try = monotonic_now();
         m_phase = Phase::Connecting;
         m_parser = {};
         m_deadline = m_loop.after(m_orders.patience, [this] { give_up(m_tally.too_slow); });
         if (auto status = open(); !status) give_up(m_tally.broken);
     }
-
-private:
-    enum class Phase { Connecting, Handshaking, Writing, Reading };
 
     Status open() {
         m_socket = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -109,6 +115,8 @@ private:
         ::setsockopt(m_socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &later, sizeof(later));
         if (::bind(m_socket.get(), reinterpret_cast<const sockaddr*>(&here), sizeof(here)) < 0)
             return fail_errno(errno, "bind");
+        const int at_once = 1;  // as the agent
+        ::setsockopt(m_socket.get(), IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
         sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(m_orders.endpoint.port)};
         ::inet_pton(AF_INET, m_orders.endpoint.address.text().c_str(), &to.sin_addr);
         if (::connect(m_socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) < 0 &&
@@ -148,6 +156,7 @@ private:
         if (is_in) {
             ++m_tally.in;
             m_tally.when.push_back(monotonic_now() - m_began);
+            m_tally.took.push_back(monotonic_now() - m_first_try);
             m_tally.tries.push_back(m_tries);
         } else {
             ++m_tally.refused_for_good;
@@ -277,6 +286,7 @@ private:
     PublicKey m_public;
     std::string m_invite;
     const Instant& m_began;
+    Instant m_first_try{};
     unsigned m_tries = 0;
     Phase m_phase = Phase::Connecting;
     Fd m_socket;
@@ -290,17 +300,22 @@ private:
 
 double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
 
+double at(double part, const std::vector<Duration>& sorted) {
+    if (sorted.empty()) return 0;
+    const auto last = static_cast<double>(sorted.size() - 1);
+    return seconds(sorted[static_cast<std::size_t>(part * last)]);
+}
+
 void print(Tally tally) {
-    const auto at = [&](double part) {
-        if (tally.when.empty()) return 0.0;
-        const auto last = static_cast<double>(tally.when.size() - 1);
-        return seconds(tally.when[static_cast<std::size_t>(part * last)]);
-    };
     std::ranges::sort(tally.when);
+    std::ranges::sort(tally.took);
     const auto most = tally.tries.empty() ? 0U : std::ranges::max(tally.tries);
     std::cout << "{\"in\": " << tally.in << ", \"refused\": " << tally.refused_for_good
-              << ", \"not_in\": " << tally.left << ", \"median_s\": " << at(0.5)
-              << ", \"p99_s\": " << at(0.99) << ", \"last_s\": " << at(1)
+              << ", \"not_in\": " << tally.left << ", \"median_s\": " << at(0.5, tally.when)
+              << ", \"p99_s\": " << at(0.99, tally.when) << ", \"last_s\": " << at(1, tally.when)
+              << ", \"took_median_s\": " << at(0.5, tally.took)
+              << ", \"took_p90_s\": " << at(0.9, tally.took)
+              << ", \"took_p99_s\": " << at(0.99, tally.took)
               << ", \"too_slow\": " << tally.too_slow << ", \"sent_away\": " << tally.sent_away
               << ", \"broken\": " << tally.broken << ", \"answer_bytes\": " << tally.answer_bytes
               << ", \"most_tries\": " << most << ", \"tries\": [";
@@ -352,6 +367,7 @@ Status play(std::string_view verb, Options options) {
     const std::uint64_t nodes = TRY(number(options, "--nodes", 1));
     const std::uint64_t first = TRY(number(options, "--first", 1));
     const std::uint64_t limit = TRY(number(options, "--limit", 180));
+    const Duration over = std::chrono::seconds{TRY(number(options, "--over", 0))};
     const OpenSsl<SSL_CTX> tls(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_min_proto_version(tls.get(), TLS1_3_VERSION);
     SSL_CTX_set1_groups_list(tls.get(), "P-256:X25519:P-384");  // as the agent
@@ -368,7 +384,8 @@ Status play(std::string_view verb, Options options) {
     for (std::size_t i = 0; i < nodes; ++i)
         all.push_back(std::make_unique<Node>(*loop, tls.get(), orders, tally, first + i, began));
     began = monotonic_now();
-    for (auto& node : all) node->try_now();
+    for (std::size_t i = 0; i < nodes; ++i)
+        all[i]->begin_after(over * static_cast<std::int64_t>(i) / static_cast<std::int64_t>(nodes));
     const auto end = loop->after(std::chrono::seconds{limit}, [&] { loop->stop(); });
     TRY(loop->run());
     print(tally);

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import subprocess
 import tempfile
+import time
 
 from lib import storm
 from lib.gateway import ADDRESS, OUT, Site
@@ -50,6 +51,23 @@ def slow_clients():
     finally:
         crowd.terminate()
         crowd.communicate(timeout=60)
+
+
+def connections():
+    """How many there are in each state, but for those in none."""
+    begin = 'fortros_gateway_connections{state="'
+    return {name[len(begin):-2]: value for name, value in site().metrics().items() if name.startswith(begin) and value}
+
+
+def test_clients_that_dawdle_hold_nothing_that_others_wait_for():
+    """A few bytes of a handshake would have a place among those that shake hands, and a gateway has but few."""
+    # Half of them never send a whole first message; of the others a request is awaited.
+    expected = {"silent": SLOW // 2, "reading": SLOW // 2}
+    with slow_clients():
+        end = time.monotonic() + PATIENCE_S
+        while (found := connections()) != expected and time.monotonic() < end:
+            time.sleep(0.1)
+        assert found == expected
 
 
 def test_nodes_come_in_beside_clients_that_dawdle():
