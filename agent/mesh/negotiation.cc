@@ -80,13 +80,12 @@ void Negotiation::adopt(const PublicKey& peer, Instant now) {
     if (m_agreements.size() >= agreements_limit) return;
     const auto [entry, is_new] = m_agreements.try_emplace(peer);
     if (!is_new && entry->second.linked()) return;
-    const auto place = fresh_nonce() % static_cast<std::uint64_t>(adoption_spread.count());
     // As if a first request had just been given up: the next one comes when it is due.
     entry->second = Agreement{.state = LinkState::Linked,
                               .wished = true,
                               .nonce = fresh_nonce(),
                               .attempts = request_attempts,
-                              .due = now + Duration(place),
+                              .due = now + up_to(adoption_spread),
                               .not_before = now + keep_hold};
 }
 
@@ -105,8 +104,10 @@ void Negotiation::heard_want(const PublicKey& from, const LinkMessage& want, con
                              Instant now) {
     auto entry = m_agreements.find(from);
     const bool known = entry != m_agreements.end();
+    if (known && is_late(entry, want.nonce)) return;
     if (known && entry->second.linked()) {
         Agreement& held = entry->second;
+        held.heard = want.nonce;
         // A peer that holds a link may have it, whatever we were about to ask.
         if (held.state == LinkState::Leaving) held.not_before = now + keep_hold;
         const bool is_repeated = held.state == LinkState::Linked && !held.confirmed &&
@@ -142,6 +143,7 @@ void Negotiation::heard_want(const PublicKey& from, const LinkMessage& want, con
     }
     if (!known) entry = m_agreements.emplace(from, Agreement{}).first;
     entry->second.invited = !wished;
+    entry->second.heard = want.nonce;
     entry->second.answers = want.nonce;
     link(entry, now);
     verify(entry, now);
@@ -152,12 +154,20 @@ void Negotiation::heard_accept(const PublicKey& from, const LinkMessage& accept,
     const LinkState state = entry == m_agreements.end() ? LinkState::None : entry->second.state;
     if (state == LinkState::None)
         return say(from, {.verb = LinkVerb::Leave, .nonce = accept.confirm});
+    if (is_late(entry, accept.confirm)) return;
+    // We may not be here for long; the answer to our own request comes first.
+    if (state == LinkState::Leaving) return;
+    Agreement& held = entry->second;
     if (state == LinkState::Wanting) {
         // One that answers something else says nothing of now; our want is still to be answered.
-        if (accept.nonce != entry->second.nonce) return;
+        if (accept.nonce != held.nonce) return;
         link(entry, now);
         settle(entry, now);
+    } else if (!held.confirmed) {
+        // We are about to give our word: a leave that is on its way was said before this accept.
+        held.nonce = fresh_nonce();
     }
+    held.heard = accept.confirm;
     say(from, {.verb = LinkVerb::Probe, .nonce = accept.confirm, .linked = true});
 }
 
@@ -174,10 +184,21 @@ void Negotiation::heard_refuse(const PublicKey& from, const LinkMessage& refuse,
 
 void Negotiation::heard_may_leave(const PublicKey& from, const LinkMessage& ask, Instant now) {
     const auto entry = m_agreements.find(from);
-    const bool held = entry != m_agreements.end() && entry->second.linked();
-    if (held && !may_end(from)) return say(from, {.verb = LinkVerb::Keep, .nonce = ask.nonce});
-    // Gone before it is said: whoever asks in the same moment finds it counted out.
-    if (held) end(entry, ended_hold, now);
+    const LinkState state = entry == m_agreements.end() ? LinkState::None : entry->second.state;
+    const bool held = state == LinkState::Linked || state == LinkState::Leaving;
+    if (held && is_late(entry, ask.nonce)) return;
+    // Asked again is answered again: were it granted now, the other might have counted on the first
+    // answer already.
+    if (held && (entry->second.heard == ask.nonce || !may_end(from))) {
+        entry->second.heard = ask.nonce;
+        return say(from, {.verb = LinkVerb::Keep, .nonce = ask.nonce});
+    }
+    // Gone before it is said: whoever asks in the same moment finds it counted out. And who leaves
+    // has accepted our want: that answer may still come, and must find no want that it answers.
+    if (state != LinkState::None) {
+        entry->second.heard = ask.nonce;
+        end(entry, held ? ended_hold : lost_hold, now);
+    }
     say(from, {.verb = LinkVerb::Leave, .nonce = ask.nonce});
 }
 
@@ -329,6 +350,13 @@ bool Negotiation::may_end(const PublicKey& peer) const {
 
 // --- steps of all of them ---
 
+bool Negotiation::is_late(Entry entry, std::uint64_t request) const {
+    // Another life of the other's counts from elsewhere.
+    static constexpr std::uint64_t one_life = 1ULL << 32;
+    const std::uint64_t heard = entry->second.heard;
+    return heard != 0 && heard != request && heard - request < one_life;
+}
+
 std::uint64_t Negotiation::fresh_nonce() {
     if (m_next_nonce == 0) ++m_next_nonce;  // 0 is none
     return m_next_nonce++;
@@ -391,7 +419,9 @@ void Negotiation::link(Entry entry, Instant now) {
 // None, and not wanted again for a while.
 void Negotiation::end(Entry entry, Duration hold, Instant now) {
     if (entry->second.linked()) m_outcome.changes.push_back({entry->first, false});
-    entry->second = Agreement{.wished = entry->second.wished, .not_before = now + jittered(hold)};
+    entry->second = Agreement{.wished = entry->second.wished,
+                              .heard = entry->second.heard,
+                              .not_before = now + jittered(hold)};
 }
 
 void Negotiation::fail_request(Entry entry, Instant now) {
@@ -404,11 +434,13 @@ void Negotiation::fail_request(Entry entry, Instant now) {
     it.not_before = now + jittered(std::min(hold, unanswered_hold_limit));
 }
 
-// Up to a quarter more, so that a crowd that started at once does not go on so.
-Duration Negotiation::jittered(Duration duration) {
+// Random, and repeatable from the seed.
+Duration Negotiation::up_to(Duration most) {
     SeededRandom random(fresh_nonce());
-    const auto most = static_cast<std::uint64_t>(duration.count() / 4);
-    return duration + Duration(random.below(most + 1));
+    return Duration(random.below(static_cast<std::uint64_t>(most.count()) + 1));
 }
+
+// Up to a quarter more, so that a crowd that started at once does not go on so.
+Duration Negotiation::jittered(Duration duration) { return duration + up_to(duration / 4); }
 
 }  // namespace fortros::mesh

@@ -16,6 +16,8 @@
 //   A ◀─ accept n, m ───── B     A: Linked, confirmed; B says it again until it is answered
 //   A ── probe m, linked ▶ B     B: confirmed.  (Or leave m: not here. Then B takes it down.)
 //
+// Nonces count up, so that a request which comes after a newer one is known to be out of date; a
+// request that comes twice is answered twice, and not otherwise than before.
 // Whatever sounds as if the other had no link here (its leave, refuse, probe or want at the wrong
 // time) takes the confirmation away, and so does each hour: "accept m" asks again. That is how two
 // ends agree in the end, whatever was lost. Links that are not confirmed do not count as links.
@@ -70,8 +72,10 @@ struct Agreement {
     bool invited = false;     // it was the other who wanted it first
     std::uint64_t nonce = 0;  // of the want, accept or may-leave that waits for its answer; 0: none
     std::uint64_t answers = 0;  // Linked: the nonce of the want that the accept answers
-    unsigned attempts = 0;      // of that request so far
-    unsigned failures = 0;      // requests in a row that nobody answered
+    std::uint64_t heard =
+        0;                  // the newest request of the other's that was heard: older ones are late
+    unsigned attempts = 0;  // of that request so far
+    unsigned failures = 0;  // requests in a row that nobody answered
     Instant due{};  // to say it again; where nothing waits for an answer: to ask whether it holds
     Instant not_before{};  // None: to want; Linked: to ask to leave
 
@@ -168,6 +172,7 @@ private:
     void step_linked(Entry entry, Instant now);
     void step_leaving(Entry entry, Instant now);
 
+    bool is_late(Entry entry, std::uint64_t request) const;
     std::uint64_t fresh_nonce();
     void say(const PublicKey& to, LinkMessage message);
     void ask(Entry entry, Instant now);
@@ -178,6 +183,7 @@ private:
     void link(Entry entry, Instant now);
     void end(Entry entry, Duration hold, Instant now);
     void fail_request(Entry entry, Instant now);
+    Duration up_to(Duration most);
     Duration jittered(Duration duration);
 
     std::uint64_t m_next_nonce = 0;
