@@ -298,6 +298,109 @@ def fallback_vector(count: int) -> dict:
                    for key in (keys[0], keys[-1], stranger)]}
 
 
+VERBS = ["hello", "want", "accept", "refuse", "may-leave", "leave", "keep", "down", "probe", "echo"]
+REASONS = ["full", "not-member", "unwilling"]
+NATS = ["unknown", "none", "cone", "symmetric"]
+
+
+def link_endpoint(endpoint: str | None) -> bytes:
+    if endpoint is None:
+        return b"\0"
+    host, port = endpoint.rsplit(":", 1)
+    address = ipaddress.ip_address(host.strip("[]"))
+    return bytes([address.version]) + address.packed + int(port).to_bytes(2, "big")
+
+
+def link_place(place: dict) -> bytes:
+    axes = b"".join(axis.to_bytes(2, "big", signed=True) for axis in place["position"])
+    return axes + place["height"].to_bytes(2, "big") + place["error"].to_bytes(2, "big")
+
+
+def link_standing(standing: dict) -> bytes:
+    return (bytes([len(standing["candidates"])]) + b"".join(map(link_endpoint, standing["candidates"]))
+            + bytes([NATS.index(standing["nat"])]) + standing["links"].to_bytes(2, "big")
+            + standing["room"].to_bytes(2, "big") + link_place(standing["place"]))
+
+
+def link_body(message: dict) -> bytes:
+    verb = message["verb"]
+    out = bytes([1 + VERBS.index(verb)]) + bytes.fromhex(message["nonce"])
+    if verb == "accept":
+        out += bytes.fromhex(message["confirm"])
+    if verb == "refuse":
+        out += bytes([1 + REASONS.index(message["refusal"])]) + message["retry_after_s"].to_bytes(2, "big")
+    if verb in ("probe", "echo"):
+        out += bytes([message["linked"]])
+    if verb in ("want", "accept", "may-leave", "echo"):
+        out += link_standing(message["standing"])
+    if verb in ("want", "accept"):
+        attestation = base64.b64decode(message["attestation"])
+        out += bytes([len(attestation)]) + attestation
+    if verb in ("accept", "echo"):
+        out += link_endpoint(message["seen"])
+    if verb == "echo":
+        out += bytes([len(message["introductions"])])
+        for it in message["introductions"]:
+            out += base64.b64decode(it["key"]) + it["rtt_ms"].to_bytes(2, "big") + link_place(it["place"])
+    return out
+
+
+def link_messages() -> list[dict]:
+    """A conversation of two nodes, each message by the other one than before it."""
+    near = {"position": [-32768, 0, 32767], "height": 12, "error": 250}
+    far = {"position": [1, -1, 100], "height": 65535, "error": 2000}
+    most = [f"[2001:db8::{i}]:5182{i}" for i in range(1, 7)]
+    nonces = [sample(f"nonce {i}")[:8].hex() for i in range(5)]
+    attestation = b64((sample("attestation") * 5)[:149])
+    want = {"verb": "want", "nonce": nonces[0], "attestation": attestation, "standing": {
+        "candidates": most, "nat": "symmetric", "links": 1, "room": 65535, "place": near}}
+    return [
+        want,
+        {"verb": "hello", "nonce": "00" * 8},
+        want,
+        {"verb": "accept", "nonce": nonces[0], "confirm": nonces[1], "attestation": "",
+         "seen": "192.0.2.7:40000",
+         "standing": {"candidates": [], "nat": "none", "links": 7, "room": 0, "place": far}},
+        {"verb": "probe", "nonce": nonces[1], "linked": True},
+        {"verb": "echo", "nonce": nonces[1], "linked": True, "seen": None,
+         "standing": {"candidates": ["198.51.100.1:1", "[2001:db8::1]:65535"], "nat": "cone",
+                      "links": 8, "room": 3, "place": near},
+         "introductions": [{"key": b64(public_of(sample(f"node {i}"))), "rtt_ms": 1000 * i, "place": far}
+                           for i in range(4)]},
+        {"verb": "may-leave", "nonce": nonces[2], "standing": {
+            "candidates": ["192.0.2.1:51820"], "nat": "unknown", "links": 14, "room": 0, "place": far}},
+        {"verb": "keep", "nonce": nonces[2]},
+        {"verb": "down", "nonce": "00" * 8},
+        {"verb": "leave", "nonce": nonces[3]},
+        {"verb": "probe", "nonce": nonces[4], "linked": False},
+        {"verb": "refuse", "nonce": nonces[4], "refusal": "unwilling", "retry_after_s": 300},
+    ]
+
+
+def link_vectors() -> list[dict]:
+    """The first does not know the second's session, is told with a hello, and says it again."""
+    private = [sample("node 0"), sample("node 1")]
+    public = [public_of(key) for key in private]
+    session = [sample(f"session {i}")[:8] for i in range(2)]
+    key = hkdf(b"", x25519(private[0], public[1]), b"fortros/mesh/v1" + b"".join(sorted(public)))
+    counters, vectors = [0, 0], []
+    for i, message in enumerate(link_messages()):
+        by = i % 2
+        counters[by] += 1
+        body = link_body(message)
+        written = (b"FM1\0" + public[by] + (bytes(8) if i == 0 else session[1 - by]) + session[by]
+                   + counters[by].to_bytes(8, "big") + body)
+        mac = hmac.digest(key, written + public[1 - by], "sha256")[:16]
+        vectors.append({
+            "sender_private": b64(private[by]), "receiver_private": b64(private[1 - by]),
+            "sender_public": b64(public[by]), "receiver_public": b64(public[1 - by]),
+            "receiver_session": (bytes(8) if i == 0 else session[1 - by]).hex(),
+            "sender_session": session[by].hex(), "counter": counters[by], "key": b64(key),
+            "message": message, "body": b64(body), "datagram": b64(written + mac),
+        })
+    return vectors
+
+
 def main() -> int:
     files = {
         "overlay_address.json": overlay_vectors(),
@@ -308,6 +411,10 @@ def main() -> int:
         "bootstrap_set.json": {
             "about": "agent/core/bootstrap_set.h; the last one is as large as a set can be",
             "vectors": bootstrap_vectors(),
+        },
+        "link_message.json": {
+            "about": "agent/mesh/link_message.h and courier.h: one conversation, from the first datagram",
+            "vectors": link_vectors(),
         },
         "org_document.json": {
             "about": "agent/core/org_document.h",
