@@ -24,7 +24,7 @@ inline constexpr Duration demand_half_life = 10min;
 // A peer on the direct interface.
 struct Tunnel {
     PathWatch path;
-    Instant since;  // when it was opened
+    Instant since;                  // when it was opened
     std::vector<Endpoint> tries{};  // what is left to try, round after round, while nothing answers
     std::size_t trying = 0;
     std::optional<Instant> try_until{};
@@ -32,25 +32,25 @@ struct Tunnel {
     std::optional<Endpoint> kernel{};    // what it uses, as far as observed
     std::uint64_t rx_bytes = 0, tx_bytes = 0;
     bool counted = false;
-    bool worked = false;  // once, at least
-    bool on_lan = false;  // answered on the link's address with the link's latency
+    bool worked = false;                   // once, at least
+    bool on_lan = false;                   // answered on the link's address with the link's latency
     std::optional<Endpoint> before_lan{};  // where it worked before the link's address was tried
 };
 
 // What keeps a node from asking another one.
-enum class HeldFor : std::uint8_t { Nothing, NoWay, Silent, Yielded };
+enum class HeldFor : std::uint8_t { Nothing, NoWay, Silent, Refused, Yielded };
 
 struct Contact {
     explicit Contact(const PublicKey& whose, const IpAddress& where) : key(whose), address(where) {}
 
     PublicKey key;
     IpAddress address;
-    std::optional<Standing> standing{};  // what it last said of itself
-    std::optional<Endpoint> seen{};      // where its kernel sees this node's direct interface
-    std::optional<Instant> heard{};      // the last authentic message, whatever the way
-    std::optional<Duration> measured{};  // over a tunnel
+    std::optional<Standing> standing{};   // what it last said of itself
+    std::optional<Endpoint> seen{};       // where its kernel sees this node's direct interface
+    std::optional<Instant> heard{};       // the last authentic message, whatever the way
+    std::optional<Duration> measured{};   // over a tunnel
     std::optional<Duration> estimated{};  // by an engine
-    Coordinate place{};                  // by others' introduction, until it says so itself
+    Coordinate place{};                   // by others' introduction, until it says so itself
     Decaying demand{demand_half_life};
     Decaying failures{failures_half_life};
 

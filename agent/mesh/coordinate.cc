@@ -11,7 +11,8 @@ namespace {
 // The paper's constants: how far a sample may move the point, and the weight of its error.
 constexpr double step_share = 0.25;
 constexpr double error_share = 0.25;
-constexpr double height_minimum = 1;  // a tenth of a millisecond
+constexpr double error_share_young = 0.6;  // as long as next to nothing is known
+constexpr double height_minimum = 1;       // a tenth of a millisecond
 
 constexpr double units_per_millisecond = 10;
 
@@ -65,7 +66,7 @@ Coordinate moved(const Coordinate& own, const Coordinate& other, Duration rtt, s
     const double other_error = std::clamp(other.error / 1000.0, 0.01, 2.0);
     const double weight = own_error / (own_error + other_error);
     const double miss = measured - distance(own, other);
-    const double share = error_share * weight;
+    const double share = weight * (own_error >= 1 ? error_share_young : error_share);
     const double error = std::abs(miss) / measured * share + own_error * (1 - share);
 
     const Offset away = offset(own, other, seed);

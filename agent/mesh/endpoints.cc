@@ -78,9 +78,8 @@ bool is_private(const IpAddress& address) {
         *IpNetwork::parse("192.168.0.0/16"), *IpNetwork::parse("100.64.0.0/10"),
         *IpNetwork::parse("169.254.0.0/16"), *IpNetwork::parse("fc00::/7"),
         *IpNetwork::parse("fe80::/10")};
-    return std::ranges::any_of(networks, [&](const IpNetwork& network) {
-        return network.contains(address);
-    });
+    return std::ranges::any_of(networks,
+                               [&](const IpNetwork& network) { return network.contains(address); });
 }
 
 bool is_usable(const Endpoint& endpoint, const OrgPrefix& prefix) {
@@ -95,7 +94,8 @@ std::vector<Endpoint> tries(const TryFor& peer, std::span<const IpAddress> under
     if (peer.lan && is_usable(*peer.lan, prefix)) out.push_back(*peer.lan);
     // Behind one NAT: somebody sees both at one public address.
     const bool one_nat = std::ranges::any_of(peer.told, [&](const Endpoint& told) {
-        return !is_private(told.address) && std::ranges::contains(own, told.address, &Endpoint::address);
+        return !is_private(told.address) &&
+               std::ranges::contains(own, told.address, &Endpoint::address);
     });
     const auto near = [&](const Endpoint& endpoint) {
         return is_private(endpoint.address) &&

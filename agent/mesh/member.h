@@ -22,7 +22,7 @@ struct Member {
     WallTime not_after{};      // an expired member keeps the links it has and gains none
     std::string hostname{};
     std::vector<Endpoint> endpoints{};  // lighthouses and gateways have some
-    Bytes attestation{};                // its own bytes; empty where nobody needs them (simulations)
+    Bytes attestation{};  // its own bytes; empty where nobody needs them (simulations)
 
     // Everybody peers with it, and it relays.
     bool relays() const { return role != Role::Node; }

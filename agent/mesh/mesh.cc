@@ -110,7 +110,8 @@ void Mesh::State::observed(const Observation& observation, Instant now) {
             tunnel.kernel = seen.endpoint;
             judge_lan(*contact, now);
         }
-        if (tunnel.counted && seen.rx_bytes >= tunnel.rx_bytes && seen.tx_bytes >= tunnel.tx_bytes) {
+        if (tunnel.counted && seen.rx_bytes >= tunnel.rx_bytes &&
+            seen.tx_bytes >= tunnel.tx_bytes) {
             const auto bytes = seen.rx_bytes - tunnel.rx_bytes + seen.tx_bytes - tunnel.tx_bytes;
             if (bytes > 0) contact->demand.add(static_cast<double>(bytes), now);
         }
@@ -152,14 +153,16 @@ void Mesh::State::heard(const LanHint& hint, Instant now) {
     if (contact.tunnel) schedule(contact, now);
 }
 
-void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& message, Instant now) {
+void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& message,
+                           Instant now) {
     const Member* member = members->find(from);
     if (!member || from == self.key) {
         if (message.verb == LinkVerb::Want)
-            send(from, Via::Overlay, {.verb = LinkVerb::Refuse,
-                                      .nonce = message.nonce,
-                                      .refusal = RefuseReason::NotMember,
-                                      .retry_after_s = 600});
+            send(from, Via::Overlay,
+                 {.verb = LinkVerb::Refuse,
+                  .nonce = message.nonce,
+                  .refusal = RefuseReason::NotMember,
+                  .retry_after_s = 600});
         return;
     }
     if (serves() && via == Via::Direct && !member->relays()) served(from, now);
@@ -178,7 +181,12 @@ void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& me
             negotiation.heard(from, message, {}, now);
             break;
         case LinkVerb::Refuse:
-            if (Contact* contact = find(from)) contact->refused = message.refusal;
+            if (Contact* contact = find(from)) {
+                contact->refused = message.refusal;
+                // One of the nearest is as good as another: no need to insist.
+                if (contact->wish && contact->wish->why == Why::Near)
+                    hold(*contact, HeldFor::Refused, refused_hold, refused_hold_limit, now);
+            }
             negotiation.heard(from, message, {}, now);
             plan_soon(now);
             break;
@@ -193,10 +201,12 @@ void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& me
 void Mesh::State::moved(Instant now) {
     for (auto& [key, contact] : contacts) {
         contact.seen.reset();
+        contact.lan.reset();  // it was on another link
         contact.not_before = std::min(contact.not_before, now);
         contact.hold = {};
         if (!contact.tunnel) continue;
         contact.tunnel->on_lan = false;
+        contact.tunnel->before_lan.reset();
         contact.tunnel->path.moved(now);
         schedule(contact, now);
     }
@@ -224,6 +234,7 @@ void Mesh::State::adopt(const std::vector<WantedPeer>& peers, Instant now) {
         contact.tunnel->endpoint.reset();
         contact.tunnel->kernel = peer.endpoint;
         contact.tunnel->worked = peer.routed;
+        contact.tunnel->path.measure();
     }
     overlay_stale = true;
     refresh_overlay(now);

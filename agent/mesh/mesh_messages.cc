@@ -41,11 +41,15 @@ void Mesh::State::received_probe(const Member& from, Via via, const LinkMessage&
     if (contact && contact->tunnel && via == Via::Direct) {
         echo.seen = contact->tunnel->kernel;
         contact->tunnel->path.hinted(now);
+        contact->tunnel->path.replied();
         reschedule(*contact);
     }
     if (RelayPath* relay = find_relay(from.key)) {
         echo.seen = relay->kernel;
-        if (via == Via::Lighthouse) relay->path.hinted(now);
+        if (via == Via::Lighthouse) {
+            relay->path.hinted(now);
+            relay->path.replied();
+        }
     }
     if (!serves()) echo.introductions = introductions_for(from.key, now);
     // Back by the way that it came.
@@ -77,12 +81,10 @@ void Mesh::State::received_echo(const Member& from, Via via, const LinkMessage& 
         }
         if (!serves()) negotiation.heard(from.key, message, {}, now);
     }
-    if (!path || serves()) return;
-    if (path->rtt() && message.standing.place.known())
+    if (!path) return;
+    if (path->rtt())
         place = mesh::moved(place, message.standing.place, *path->rtt(), message.nonce);
-    else if (path->rtt() && !place.known())
-        place = mesh::moved(place, message.standing.place, *path->rtt(), message.nonce);
-    introduced(message.introductions, now);
+    if (!serves()) introduced(message.introductions, now);
 }
 
 // The other's way to here is dead: its packets come otherwise, so ours must not go there either.
@@ -101,7 +103,7 @@ void Mesh::State::received_down(const Member& from, Instant now) {
     reschedule(*contact);
 }
 
-Welcome Mesh::State::welcome_of(const Member& from) const {
+Welcome Mesh::State::welcome_of(const Member& from, Instant now) const {
     Welcome out;
     const bool is_expired = wall && from.not_after < *wall;
     out.member = !is_expired;
@@ -113,6 +115,10 @@ Welcome Mesh::State::welcome_of(const Member& from) const {
     out.lonely_room = limit - std::min(limit, used);
     out.room = limit - std::min(limit, used + lonely_places);
     if (is_lan) out.room = std::max<std::size_t>(out.room, 1);
+    // Whom this node talks with it would ask itself.
+    const bool is_busy =
+        contact != contacts.end() && contact->second.demand.at(now) >= demand_to_gain;
+    if (is_busy) out.room = std::max(out.room, out.lonely_room);
     return out;
 }
 
@@ -124,10 +130,12 @@ void Mesh::State::received_want(const Member& from, const LinkMessage& message, 
         send(from.key, Via::Overlay, std::move(accept));
         return;
     }
-    const Welcome welcome = welcome_of(from);
+    const Welcome welcome = welcome_of(from, now);
     const bool is_lonely = message.standing.links <= lonely_links;
-    if (is_lonely && welcome.lonely_room == 0) room_needed = true;
-    learn(contact_of(from), message);
+    Contact& contact = contact_of(from);
+    const bool is_busy = contact.demand.at(now) >= demand_to_gain;
+    if ((is_lonely || is_busy) && welcome.lonely_room == 0) room_needed = true;
+    learn(contact, message);
     negotiation.heard(from.key, message, welcome, now);
     if (room_needed) plan_soon(now);
 }
@@ -138,8 +146,8 @@ void Mesh::State::received_may_leave(const Member& from, const LinkMessage& mess
     if (contact && contact->tunnel) {
         contact->standing = message.standing;
         const bool is_weak = contact->wish && contact->wish->why == Why::Near;
-        const bool yields = is_weak && message.standing.room == 0 &&
-                            negotiation.firm_links() > yield_links;
+        const bool yields =
+            is_weak && message.standing.room == 0 && negotiation.firm_links() > yield_links;
         if (contact->wish && !yields) {
             send(from.key, Via::Overlay, {.verb = LinkVerb::Keep, .nonce = message.nonce});
             return;
@@ -161,25 +169,24 @@ std::vector<Introduction> Mesh::State::introductions_for(const PublicKey& key, I
     };
     std::vector<Near> near;
     for (const auto& [other, contact] : contacts) {
-        if (other == key || !contact.where().known()) continue;
+        if (other == key || !(contact.where().known() || contact.measured)) continue;
         if (contact.not_before > now) continue;
-        if (!contact.tunnel && !contact.standing && !contact.place.known()) continue;
-        const Duration far = where.known() ? estimate_rtt(where, contact.where())
-                                           : contact.measured.value_or(unknown_rtt);
+        const Duration far = where.known() && contact.where().known()
+                                 ? estimate_rtt(where, contact.where())
+                                 : contact.measured.value_or(unknown_rtt);
         near.push_back({far, &contact});
     }
     const auto count = std::min(near.size(), introductions_limit);
-    std::ranges::partial_sort(near, near.begin() + static_cast<std::ptrdiff_t>(count),
-                              [](const Near& a, const Near& b) {
-                                  return a.far != b.far ? a.far < b.far
-                                                        : a.contact->key < b.contact->key;
-                              });
+    std::ranges::partial_sort(
+        near, near.begin() + static_cast<std::ptrdiff_t>(count), [](const Near& a, const Near& b) {
+            return a.far != b.far ? a.far < b.far : a.contact->key < b.contact->key;
+        });
     std::vector<Introduction> out;
     for (std::size_t i = 0; i < count; ++i) {
         const Contact& contact = *near[i].contact;
         const double rtt = milliseconds_of(contact.measured.value_or(Duration{}));
-        out.push_back({contact.key, static_cast<std::uint16_t>(std::min(rtt, 65535.0)),
-                       contact.where()});
+        out.push_back(
+            {contact.key, static_cast<std::uint16_t>(std::min(rtt, 65535.0)), contact.where()});
     }
     return out;
 }

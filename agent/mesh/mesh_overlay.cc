@@ -27,9 +27,9 @@ WantedPeer Mesh::State::wanted(const Contact& contact, Instant now) const {
     out.endpoint = tunnel.endpoint;
     out.routed = tunnel.path.carries();
     // From one side, and only to keep open what a NAT would close.
-    const bool other_does = contact.standing && contact.key < self.key &&
-                            (contact.standing->nat == Nat::Cone ||
-                             contact.standing->nat == Nat::Symmetric);
+    const bool other_does =
+        contact.standing && contact.key < self.key &&
+        (contact.standing->nat == Nat::Cone || contact.standing->nat == Nat::Symmetric);
     const bool is_idle = contact.demand.at(now) < demand_to_keep;
     if (!serves() && out.routed && !tunnel.on_lan && behind_nat(contact.seen) && !other_does &&
         !(self.metered && is_idle))
@@ -102,6 +102,7 @@ static std::string hold_in_words(const Contact& contact, const Agreement* agreem
             case HeldFor::Nothing: break;
             case HeldFor::NoWay: return "no direct way" + when;
             case HeldFor::Silent: return "silent" + when;
+            case HeldFor::Refused: return "refused" + when;
             case HeldFor::Yielded: return "made room" + when;
         }
     }

@@ -22,8 +22,8 @@ std::size_t Mesh::State::scored_links() const {
     for (const auto& [key, agreement] : negotiation.all()) {
         if (agreement.state == LinkState::None) continue;
         const auto contact = contacts.find(key);
-        const bool is_lan = contact != contacts.end() && contact->second.tunnel &&
-                            contact->second.tunnel->on_lan;
+        const bool is_lan =
+            contact != contacts.end() && contact->second.tunnel && contact->second.tunnel->on_lan;
         if (!is_lan) ++count;
     }
     return count;
@@ -49,7 +49,9 @@ Candidate Mesh::State::candidate(const Contact& contact, Instant now) const {
     } else if (contact.estimated) {
         merits.rtt = contact.estimated;
     } else if (place.known() && contact.where().known()) {
-        merits.rtt = estimate_rtt(place, contact.where());
+        // An uncertain estimate counts as longer: a try costs a handshake.
+        const std::int64_t doubt = 1000 + (place.error + contact.where().error) / 2;
+        merits.rtt = estimate_rtt(place, contact.where()) * doubt / 1000;
     }
     merits.failures = contact.failures.at(now);
     merits.demand = contact.demand.at(now);
@@ -62,7 +64,8 @@ Candidate Mesh::State::candidate(const Contact& contact, Instant now) const {
         merits.lifeline = merits.linked && merits.links <= lifeline_links;
     }
     out.willing = may_be_asked(contact, now);
-    out.lan = (contact.lan && contact.lan_not_before <= now) || (contact.tunnel && contact.tunnel->on_lan);
+    out.lan = (contact.lan && contact.lan_not_before <= now) ||
+              (contact.tunnel && contact.tunnel->on_lan);
     if (!out.lan && own.nat == Nat::Symmetric && merits.nat == Nat::Symmetric) out.willing = false;
     if (contact.tunnel) {
         const PathWatch& path = contact.tunnel->path;
@@ -83,8 +86,9 @@ std::vector<Candidate> Mesh::State::candidates(Instant now) const {
 void Mesh::State::make_plan(Instant now) {
     planned = now;
     // Not all nodes in one moment, should they have started in one.
-    plan_due = now + plan_interval_settled +
-               Duration(random->below(static_cast<std::uint64_t>(plan_interval_settled.count() / 4)));
+    plan_due =
+        now + plan_interval_settled +
+        Duration(random->below(static_cast<std::uint64_t>(plan_interval_settled.count() / 4)));
     if (room_needed) make_room(now);
     follow(plan(self.key, *members, candidates(now), budget(), wall), now);
     forget_some(now);
@@ -93,8 +97,7 @@ void Mesh::State::make_plan(Instant now) {
 void Mesh::State::follow(const Plan& plan, Instant now) {
     const std::size_t used = scored_links();
     const std::size_t places = budget().limit - std::min(budget().limit, used);
-    const Difference todo =
-        difference(plan, negotiation.all(), std::min(asks_a_round, places));
+    const Difference todo = difference(plan, negotiation.all(), std::min(asks_a_round, places));
     for (auto& [key, contact] : contacts) contact.wish.reset();
     for (const Wish& wish : plan.wishes) {
         const Member* member = members->find(wish.key);
@@ -113,7 +116,12 @@ void Mesh::State::follow(const Plan& plan, Instant now) {
             explore_due = std::min(explore_due, now + explore_pause);
         }
     }
-    for (const PublicKey& key : todo.forget) negotiation.wish(key, false, now);
+    for (const PublicKey& key : todo.forget) {
+        Contact* contact = find(key);
+        if (contact && negotiation.find(key)->failures > 0)
+            hold(*contact, HeldFor::Silent, silent_hold, silent_hold_limit, now);
+        negotiation.wish(key, false, now);
+    }
     for (const PublicKey& key : todo.spare)
         if (Contact* contact = find(key)) spare(*contact, now);
     if (todo.more && places > 0) plan_due = now + round_interval;
@@ -122,7 +130,8 @@ void Mesh::State::follow(const Plan& plan, Instant now) {
 // A link that nothing speaks for. It may be wanted again in a moment, so it is let go later.
 void Mesh::State::spare(Contact& contact, Instant now) {
     if (!contact.spare_since) contact.spare_since = now;
-    const bool is_over = now - *contact.spare_since >= spare_patience || contact.released_until > now;
+    const bool is_over =
+        now - *contact.spare_since >= spare_patience || contact.released_until > now;
     negotiation.wish(contact.key, !is_over, now);
     if (!is_over) plan_due = std::min(plan_due, *contact.spare_since + spare_patience);
 }
@@ -149,7 +158,7 @@ void Mesh::State::make_room(Instant now) {
 
 // Forgets whom nothing is known of that would not be told again, the farthest first.
 void Mesh::State::forget_some(Instant now) {
-    const std::size_t limit = serves() ? contacts.size()
+    const std::size_t limit = serves()          ? contacts.size()
                               : budget().lonely ? contacts_limit_lonely
                                                 : contacts_limit;
     if (contacts.size() <= limit) return;
@@ -186,8 +195,10 @@ void Mesh::State::explore(Instant now) {
         next->tunnel->path.measure();
         schedule(*next, now);
     }
-    const Duration longest = explore_round_limit / static_cast<long>(std::max<std::size_t>(links, 1));
-    explore_pause = std::min(explore_pause + explore_pause / 4, std::max(longest, explore_interval));
+    const Duration longest =
+        explore_round_limit / static_cast<long>(std::max<std::size_t>(links, 1));
+    explore_pause =
+        std::min(explore_pause + explore_pause / 4, std::max(longest, explore_interval));
     explore_due = now + explore_pause -
                   Duration(random->below(static_cast<std::uint64_t>(explore_pause.count() / 8)));
 }

@@ -43,7 +43,11 @@ void Mesh::State::sync_relays(Instant now) {
 }
 
 void Mesh::State::step_relay(RelayPath& relay, Instant now) {
-    if (now >= relay.verify_due) {
+    if (now >= relay.verify_due && relay.path.state() == PathState::Dead) {
+        // It may be the way back to everybody else.
+        relay.path.hinted(now);
+        relay.verify_due = now + relay_dead_interval;
+    } else if (now >= relay.verify_due) {
         relay.path.measure();
         relay.verify_due =
             now + relay_verify_interval +
@@ -67,7 +71,7 @@ void Mesh::State::relay_changed(RelayPath& relay, PathState before, Instant now)
     overlay_stale = true;
     if (relay.path.state() == PathState::Dead) {
         relay.try_until = now + try_time;
-        relay.verify_due = Instant::max();
+        relay.verify_due = now + relay_dead_interval;
         relay.worked = false;
         return;
     }

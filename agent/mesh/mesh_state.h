@@ -40,7 +40,10 @@ inline constexpr Duration no_way_hold_limit = 6h;
 inline constexpr Duration silent_patience = 2min;
 inline constexpr Duration dead_patience = 10min;
 inline constexpr Duration silent_hold = 1min;
-inline constexpr Duration silent_hold_limit = 10min;
+inline constexpr Duration silent_hold_limit = 1h;
+// After a refusal by one of the nearest.
+inline constexpr Duration refused_hold = 10min;
+inline constexpr Duration refused_hold_limit = 2h;
 // After a link was let go because the other needed the place.
 inline constexpr Duration yield_hold = 30min;
 // Whoever has more links than this lets one of the nearest go to make room there.
@@ -59,6 +62,7 @@ inline constexpr Duration explore_interval = 2s;
 inline constexpr Duration explore_round_limit = 10min;
 // The same of lighthouses.
 inline constexpr Duration relay_verify_interval = 5min;
+inline constexpr Duration relay_dead_interval = 30s;
 inline constexpr std::size_t relays_limit = 16;
 // By so much and a quarter an RTT must be better for another lighthouse to be preferred.
 inline constexpr Duration rank_gain = 2ms;
@@ -88,7 +92,7 @@ struct Mesh::State {
     void learn(Contact& contact, const LinkMessage& message);
     void introduced(const std::vector<Introduction>& introductions, Instant now);
     std::vector<Introduction> introductions_for(const PublicKey& key, Instant now) const;
-    Welcome welcome_of(const Member& from) const;
+    Welcome welcome_of(const Member& from, Instant now) const;
     Standing standing() const;
     void send(const PublicKey& to, Via via, LinkMessage message);
     void take_outcome(Instant now);
@@ -148,7 +152,9 @@ struct Mesh::State {
         return contacts.try_emplace(member.key, member.key, member.address).first->second;
     }
     bool serves() const { return self.role != Role::Node; }
-    void plan_soon(Instant now) { plan_due = std::min(plan_due, std::max(now, planned + plan_interval)); }
+    void plan_soon(Instant now) {
+        plan_due = std::min(plan_due, std::max(now, planned + plan_interval));
+    }
 
     Self self;
     const Members* members;
@@ -159,7 +165,7 @@ struct Mesh::State {
     std::map<PublicKey, Contact> contacts{};
     std::set<std::pair<Instant, PublicKey>> agenda{};  // tunnels that have something to do
     std::vector<RelayPath> relays{};                   // by rank
-    std::uint64_t members_seen = 0;                    // the revision that relays and contacts follow
+    std::uint64_t members_seen = 0;  // the revision that relays and contacts follow
     bool members_news = true;
 
     std::vector<IpAddress> underlay{};

@@ -80,9 +80,10 @@ void Mesh::State::step_tunnel(Contact& contact, Instant now) {
         send(contact.key, Via::Direct, probe);
         // Is it the path that is dead, or the other?
         if (tunnel.path.state() == PathState::Dead && !serves())
-            send(contact.key, Via::Relay, {.verb = LinkVerb::Probe,
-                                           .nonce = *nonce ^ 1,
-                                           .linked = negotiation.linked(contact.key)});
+            send(contact.key, Via::Relay,
+                 {.verb = LinkVerb::Probe,
+                  .nonce = *nonce ^ 1,
+                  .linked = negotiation.linked(contact.key)});
     }
     if (is_down && !serves()) give_up(contact, now);
     // Never in the past: a step does what there is to do once.
@@ -131,7 +132,8 @@ void Mesh::State::give_up(Contact& contact, Instant now) {
     const Tunnel& tunnel = *contact.tunnel;
     if (!tunnel.worked) {
         const Duration all_twice = 2 * try_time * static_cast<long>(tunnel.tries.size());
-        if (now - tunnel.since < std::clamp(all_twice, no_way_patience, 2 * no_way_patience)) return;
+        if (now - tunnel.since < std::clamp(all_twice, no_way_patience, 2 * no_way_patience))
+            return;
         contact.failures.add(1, now);
         hold(contact, HeldFor::NoWay, no_way_hold, no_way_hold_limit, now);
     } else {

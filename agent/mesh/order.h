@@ -53,7 +53,10 @@ public:
     template <typename Before>
     void insert(std::uint64_t rank, Slot slot, const Before& before) {
         ++m_size;
-        if (m_chunks.empty()) m_chunks.emplace_back();
+        if (m_chunks.empty()) {
+            m_chunks.push_back({{rank, slot}});
+            return;
+        }
         const Place place =
             lower_bound(rank, before).value_or(Place{m_chunks.size() - 1, m_chunks.back().size()});
         Chunk& chunk = m_chunks[place.chunk];
@@ -89,7 +92,7 @@ private:
 
     static constexpr std::size_t chunk_limit = 512;
 
-    std::vector<Chunk> m_chunks;  // none is empty but while the first entry goes in
+    std::vector<Chunk> m_chunks;  // none is empty
     std::size_t m_size = 0;
 };
 

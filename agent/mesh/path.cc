@@ -23,10 +23,14 @@ PathWatch::PathWatch(Instant now, PathState state) : m_state(state), m_since(now
 void PathWatch::counted(std::uint64_t tx_bytes, std::uint64_t rx_bytes, Instant now) {
     // The first look, or the kernel's peer was made anew: nothing to compare with.
     const bool comparable = m_tx_bytes && tx_bytes >= *m_tx_bytes && rx_bytes >= m_rx_bytes;
-    const bool sent = comparable && tx_bytes - *m_tx_bytes > path_keepalive_bytes;
+    const std::uint64_t asks_nothing = path_keepalive_bytes + m_replies * path_reply_bytes;
+    const bool sent = comparable && tx_bytes - *m_tx_bytes > asks_nothing;
+    const bool tx_grew = comparable && tx_bytes - *m_tx_bytes > path_keepalive_bytes;
     const bool received = comparable && rx_bytes > m_rx_bytes;
     m_tx_bytes = tx_bytes;
     m_rx_bytes = rx_bytes;
+    // A reply that is not sent yet is still to be counted.
+    if (tx_grew) m_replies = 0;
     if (received) {
         m_unanswered.reset();
         if (m_state == PathState::Suspect) enter(PathState::Alive, now);
@@ -35,12 +39,14 @@ void PathWatch::counted(std::uint64_t tx_bytes, std::uint64_t rx_bytes, Instant 
     }
 }
 
+void PathWatch::replied() { m_replies = std::min(m_replies + 1, 8U); }
+
 bool PathWatch::echoed(std::uint64_t nonce, Instant now) {
     const auto probe = std::ranges::find_if(
-        m_probes, [&](const Probe& it) { return it.sent && it.nonce == nonce; });
-    if (probe == m_probes.end() || now - *probe->sent > path_probe_patience) return false;
-    const Duration sample = now - *probe->sent;
-    probe->sent.reset();
+        m_probes, [&](const Probe& it) { return it.waits() && it.nonce == nonce; });
+    if (probe == m_probes.end() || now - probe->sent > path_probe_patience) return false;
+    const Duration sample = now - probe->sent;
+    *probe = {};
     m_rtt = m_rtt ? (*m_rtt * 7 + sample) / 8 : sample;
     m_last_echo = now;
     m_unanswered.reset();
@@ -130,12 +136,12 @@ void PathWatch::advance(Instant now) {
         enter(PathState::Dead, now);
     const bool is_missed =
         m_state == PathState::Dead && std::ranges::any_of(m_probes, [&](const Probe& it) {
-            return it.sent && now - *it.sent > path_probe_patience;
+            return it.waits() && now - it.sent > path_probe_patience;
         });
     if (!is_missed) return;
     m_echoes = 0;
     for (Probe& it : m_probes)
-        if (it.sent && now - *it.sent > path_probe_patience) it.sent.reset();
+        if (it.waits() && now - it.sent > path_probe_patience) it = {};
 }
 
 // Of a path that is on trial. The last probe gets its chance.

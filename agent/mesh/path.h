@@ -42,9 +42,12 @@ inline constexpr unsigned path_least_probes = 3;
 // An answer that comes later is none.
 inline constexpr Duration path_probe_patience = 5s;
 // Probes whose answers are awaited at once; the oldest is forgotten.
-inline constexpr std::size_t path_probes_limit = 12;
+inline constexpr std::size_t path_probes_limit = 8;
 // WireGuard's own keepalive, 32 bytes, asks for no answer.
 inline constexpr std::uint64_t path_keepalive_bytes = 32;
+// An Echo in its tunnel, at most: the datagram, IPv6, UDP, padding, and WireGuard's own 32; and a
+// handshake, should it need one.
+inline constexpr std::uint64_t path_reply_bytes = 512 + 48 + 15 + 32 + 148;
 
 class PathWatch {
 public:
@@ -54,6 +57,9 @@ public:
     // --- what happens ---
     // The kernel's counters of this peer on this interface, in bytes since it is there.
     void counted(std::uint64_t tx_bytes, std::uint64_t rx_bytes, Instant now);
+    // An Echo is sent on this path. It asks for no answer, so it must not look as if one were missing:
+    // two idle nodes would probe each other for ever.
+    void replied();
     // An authentic Echo came in on this path; true if it answers a probe of this watch.
     bool echoed(std::uint64_t nonce, Instant now);
     // The other end says that this path is dead from there: both must move.
@@ -84,7 +90,9 @@ public:
 private:
     struct Probe {
         std::uint64_t nonce = 0;
-        std::optional<Instant> sent{};  // absent: none, or answered
+        Instant sent = Instant::min();  // or: none, or answered
+
+        bool waits() const { return sent != Instant::min(); }
     };
 
     void enter(PathState state, Instant now);
@@ -96,6 +104,7 @@ private:
     Instant m_since;
     std::optional<std::uint64_t> m_tx_bytes{};
     std::uint64_t m_rx_bytes = 0;
+    std::uint32_t m_replies = 0;  // since the counters were last seen
     std::optional<Instant>
         m_unanswered{};  // when the first packet was sent after the last received
     std::optional<Instant> m_next_probe{};  // absent: while Alive

@@ -127,7 +127,8 @@ std::string Wish::in_words() const {
         case Why::Lan: return "on this link";
         case Why::Fallback:
             return "fallback order " + std::to_string(order) +
-                   (depth > 0 ? ", for " + std::to_string(depth) + " nearer that can't be had" : "");
+                   (depth > 0 ? ", for " + std::to_string(depth) + " nearer that can't be had"
+                              : "");
         case Why::Demand: return "traffic";
         case Why::Near: return "near";
         case Why::Lifeline: return "its lifeline";

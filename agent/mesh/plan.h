@@ -60,8 +60,9 @@ struct Wish {
 };
 
 struct Plan {
-    std::vector<Wish> wishes{};        // by key, without repetition; the first reason counts
-    std::vector<PublicKey> waiting{};  // fallback neighbours that can't be had, and are worth asking again
+    std::vector<Wish> wishes{};  // by key, without repetition; the first reason counts
+    std::vector<PublicKey>
+        waiting{};  // fallback neighbours that can't be had, and are worth asking again
 };
 
 // `candidates` by key. `wall`: members that are expired then are not wished for; absent: not known.

@@ -10,6 +10,7 @@ namespace {
 // Points. Ten of them are worth a factor of two in latency or in traffic.
 constexpr double points_per_doubling = 10;
 constexpr double latency_points_limit = 90;
+constexpr double latency_unit = 2;         // ms; less makes no difference
 constexpr double demand_unit = 64 * 1024;  // bytes; no points below
 constexpr double demand_points_limit = 120;
 constexpr double failure_points = 8;
@@ -17,8 +18,8 @@ constexpr double failures_counted = 6;
 constexpr double links_without_load = 14;
 constexpr double points_per_link = 0.5;
 constexpr double full_points = 15;
-// A factor of 1.4 in latency: nobody is left for somebody slightly nearer.
-constexpr double linked_points = 5;
+// A factor of 1.6 in latency: nobody is left for somebody slightly nearer.
+constexpr double linked_points = 7;
 constexpr double lifeline_points = 1000;
 constexpr double cannot_meet_points = 60;
 
@@ -63,9 +64,10 @@ bool may_meet(Nat one, Nat other) {
 
 Score score(const Merits& merits) {
     Score out;
-    const double rtt = std::max(milliseconds_of(merits.rtt.value_or(unknown_rtt)), 0.5);
-    out.latency = std::clamp(points_per_doubling * std::log2(milliseconds_of(unknown_rtt) / rtt),
-                             -latency_points_limit, latency_points_limit);
+    const double rtt = milliseconds_of(merits.rtt.value_or(unknown_rtt)) + latency_unit;
+    const double worst = milliseconds_of(unknown_rtt) + latency_unit;
+    out.latency = std::clamp(points_per_doubling * std::log2(worst / rtt), -latency_points_limit,
+                             latency_points_limit);
     out.stability = -failure_points * std::min(merits.failures, failures_counted);
     if (!merits.linked) out.nat = nat_points(merits.own_nat, merits.nat);
     out.load = -points_per_link * std::max(0.0, merits.links - links_without_load);

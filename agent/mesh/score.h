@@ -40,8 +40,8 @@ struct Merits {
     Nat own_nat = Nat::Unknown;
     Nat nat = Nat::Unknown;
     std::uint16_t links = 0;
-    bool full = false;    // it says that it has no room
-    bool linked = false;  // already
+    bool full = false;      // it says that it has no room
+    bool linked = false;    // already
     bool lifeline = false;  // it would be left with too few links
 };
 

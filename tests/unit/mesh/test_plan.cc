@@ -1,0 +1,147 @@
+#include "mesh/plan.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "twin.h"
+
+using namespace fortros;
+using namespace fortros::mesh;
+
+namespace {
+
+struct Setting {
+    Members members;
+    std::vector<Candidate> candidates{};
+    Budget budget{};
+
+    explicit Setting(unsigned count) {
+        for (unsigned i = 0; i < count; ++i) members.put(numbered_member(i));
+    }
+    Candidate& about(const PublicKey& key) {
+        const auto at = std::ranges::lower_bound(candidates, key, {}, &Candidate::key);
+        if (at != candidates.end() && at->key == key) return *at;
+        return *candidates.insert(at, Candidate{.key = key});
+    }
+    Plan make() const { return plan(numbered_key(0), members, candidates, budget, std::nullopt); }
+};
+
+std::size_t count(const Plan& plan, Why why) {
+    return static_cast<std::size_t>(std::ranges::count(plan.wishes, why, &Wish::why));
+}
+bool wishes(const Plan& plan, const PublicKey& key) {
+    return std::ranges::contains(plan.wishes, key, &Wish::key);
+}
+
+}  // namespace
+
+// A node that has just come would not know whom to ask, and be alone.
+TEST_CASE("with nothing measured the fallback's neighbours are wished for") {
+    const Setting setting(1000);
+    const Plan plan = setting.make();
+    CHECK(plan.wishes.size() == 8);
+    for (const Member* member : setting.members.fallback(numbered_key(0)))
+        CHECK(wishes(plan, member->key));
+}
+
+// With 30 of 100 dead the survivors would fall apart: nobody would look for the next.
+TEST_CASE(
+    "for a neighbour that can't be had the next in its order is taken, and it is not forgotten") {
+    Setting setting(1000);
+    const auto ring = setting.members.neighbours(numbered_key(0), 2, 3);
+    setting.about(ring[0]->key).willing = false;
+    setting.about(ring[2]->key).willing = false;
+    const Plan plan = setting.make();
+    CHECK(wishes(plan, ring[4]->key));
+    CHECK(plan.wishes.size() == 8);
+    CHECK(std::ranges::contains(plan.waiting, ring[0]->key));
+    const auto at = std::ranges::find(plan.wishes, ring[4]->key, &Wish::key);
+    CHECK(at->in_words() == "fallback order 2, for 2 nearer that can't be had");
+}
+
+// The links would go to whoever is loudest, and the mesh would fall into cliques.
+TEST_CASE("traffic and nearness share what the fallback leaves, and traffic does not take it all") {
+    Setting setting(1000);
+    for (unsigned i = 100; i < 130; ++i) setting.about(numbered_key(i)).merits.demand = 1e9;
+    for (unsigned i = 200; i < 230; ++i)
+        setting.about(numbered_key(i)).merits.rtt = Duration(1000 * (i - 199));
+    const Plan plan = setting.make();
+    CHECK(count(plan, Why::Fallback) == 8);
+    CHECK(count(plan, Why::Demand) == 4);
+    CHECK(count(plan, Why::Near) == 2);
+    CHECK(wishes(plan, numbered_key(200)));
+    CHECK(wishes(plan, numbered_key(201)));
+}
+
+// Every jitter of an RTT would cost a handshake, and two nodes would change places for ever.
+TEST_CASE("a link is not left for somebody slightly nearer") {
+    Setting setting(1000);
+    setting.budget.target = 9;
+    Candidate& linked = setting.about(numbered_key(100));
+    linked.merits = {.rtt = 10ms, .measured = true, .linked = true};
+    linked.works = true;
+    setting.about(numbered_key(101)).merits.rtt = 8ms;
+    CHECK(wishes(setting.make(), numbered_key(100)));
+    setting.about(numbered_key(101)).merits.rtt = 3ms;
+    CHECK(wishes(setting.make(), numbered_key(101)));
+}
+
+// The one node of a branch office would lose its only path.
+TEST_CASE("whoever would have few links left is wished for, whatever it is worth") {
+    Setting setting(1000);
+    for (unsigned i = 200; i < 230; ++i) setting.about(numbered_key(i)).merits.rtt = 1ms;
+    Candidate& lonely = setting.about(numbered_key(100));
+    lonely.merits = {.rtt = 300ms, .failures = 5, .linked = true, .lifeline = true};
+    CHECK(wishes(setting.make(), numbered_key(100)));
+    lonely.merits.lifeline = false;
+    CHECK(!wishes(setting.make(), numbered_key(100)));
+}
+
+// A member whose time is over would be let in by those who look at it late.
+TEST_CASE("an expired member is not wished for, but keeps the link that it has") {
+    Setting setting(30);
+    Member expired = *setting.members.fallback(numbered_key(0))[0];
+    expired.serial = 2;
+    expired.not_after = WallTime{100s};
+    setting.members.put(expired);
+    const auto at = [&](std::int64_t wall) {
+        return plan(numbered_key(0), setting.members, setting.candidates, setting.budget,
+                    WallTime{std::chrono::seconds{wall}});
+    };
+    CHECK(wishes(at(100), expired.key));
+    CHECK(!wishes(at(101), expired.key));
+    setting.about(expired.key).merits.linked = true;
+    CHECK(wishes(at(101), expired.key));
+}
+
+// A burst of wants would be a burst of handshakes, which a responder drops beyond 20 a second.
+TEST_CASE("only so many are asked in one round") {
+    const Setting setting(1000);
+    const Difference some = difference(setting.make(), {}, 3);
+    CHECK(some.ask.size() == 3);
+    CHECK(some.more);
+    CHECK(difference(setting.make(), {}, 100).ask.size() == 8);
+}
+
+// Whoever asks why a peer was chosen would get a number.
+TEST_CASE("a score says what made it") {
+    CHECK(in_words({.rtt = 12ms,
+                    .measured = true,
+                    .failures = 3,
+                    .demand = 40e6,
+                    .nat = Nat::Symmetric,
+                    .links = 19}) ==
+          "12 ms, 40 MB of traffic of late, 3 failures of late, symmetric NAT, 19 links");
+    CHECK(score({.rtt = 10ms}).value() > score({.rtt = 20ms}).value());
+    CHECK(score({.rtt = 10ms, .lifeline = true}).value() > 900);
+    CHECK(score({.failures = 2}).value() < score({}).value());
+}
+
+TEST_CASE("what was seen loses half its weight in its half-life") {
+    Decaying bytes(10min);
+    bytes.add(1000, Instant{1h});
+    CHECK(bytes.at(Instant{1h + 10min}) == doctest::Approx(500));
+    bytes.add(500, Instant{1h + 10min});
+    CHECK(bytes.at(Instant{1h + 20min}) == doctest::Approx(500));
+}
