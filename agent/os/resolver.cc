@@ -20,11 +20,15 @@
 
 namespace fortros {
 
-// The first try waits this long for a server before the next is asked; c-ares doubles it each time
-// round. A boot gives a source a few seconds in all.
+// c-ares gives up what it has asked when it asks again: a server behind a slow line, whose every answer
+// takes longer than a try, would never be heard. So there are two of it. The patient one asks once, and
+// waits as long as a boot gives a source; what it has no answer to soon is asked again, a few times, by
+// the insistent one, which a lost packet or a dead server then costs a second.
+static constexpr std::chrono::milliseconds patience{4500};
+static constexpr Duration before_again = 1s;
 static constexpr std::chrono::milliseconds first_try{1000};
 static constexpr std::chrono::milliseconds longest_try{2000};
-static constexpr int rounds = 3;
+static constexpr int rounds = 2;
 static constexpr std::size_t servers_limit = 8;
 
 class NameLookup::Machine {
@@ -49,19 +53,37 @@ private:
         Machine* machine;
         std::string name;
         ares_dns_rec_type_t type;
+        Instant asked{};
+        unsigned open = 0;      // by the patient one, and by the insistent one
+        bool again = false;     // by the insistent one
         bool answered = false;  // or given up
         ares_status_t status = ARES_SUCCESS;
         std::vector<IpAddress> addresses{};
     };
 
+    // One c-ares; not there before it is opened.
+    struct Channel {
+        Machine* machine;
+        ares_channel_t* handle = nullptr;
+    };
+
+    struct Tries {
+        std::chrono::milliseconds first, longest;
+        int rounds;
+    };
+
     Status begin(const LookupRequest& request);
-    Status open(const LookupRequest& request);
+    Status open(Channel& channel, const Tries& tries);
     void ask(const std::string& name, ares_dns_rec_type_t type);
+    Status ask_again();
+    void ask_by(Channel& channel, Question& question);
     void ask_for_targets();
     static void told(void* question, ares_status_t status, std::size_t timeouts,
                      const ares_dns_record_t* answer);
-    static void socket_changed(void* machine, ares_socket_t fd, int readable, int writable);
-    void socket_ready(int fd, std::uint32_t events);
+    static void socket_changed(void* channel, ares_socket_t fd, int readable, int writable);
+    void socket_ready(const Channel& channel, int fd, std::uint32_t events);
+    void process_timeouts();
+    Instant next_timeout(Instant now) const;
 
     // Tells the result if it is there, otherwise arms the timer. The last thing that a turn does.
     void settle();
@@ -75,9 +97,12 @@ private:
     std::string m_name, m_service;
     std::uint16_t m_gateway_port;
     std::string m_servers;  // for messages
+    std::string m_asked;    // for c-ares
+    std::uint16_t m_port = 53;
     Done m_done;
     unsigned m_ifindex = 0;  // of the link-local servers' link
-    ares_channel_t* m_channel = nullptr;
+    Channel m_patient{this};
+    Channel m_insistent{this};
     bool m_closing = false;
     std::map<int, Loop::Watch> m_watches;
     Loop::Timer m_timer;
@@ -116,18 +141,16 @@ Status NameLookup::Machine::begin(const LookupRequest& request) {
     const ServerTexts servers = servers_of(request, m_ifindex != 0);
     if (servers.asked.empty()) return fail(ErrorCode::Unreachable, "no DNS server is known");
     m_servers = join(servers.shown, ", ");
-    TRY(open(request));
-    const std::string asked = join(servers.asked, ",");
-    if (ares_set_socket_functions_ex(m_channel, &resolver_sockets, &m_ifindex) != ARES_SUCCESS ||
-        ares_set_servers_csv(m_channel, asked.c_str()) != ARES_SUCCESS)
-        return fail(ErrorCode::Internal, "the resolver does not take its servers: " + asked);
+    m_asked = join(servers.asked, ",");
+    m_port = request.port;
+    TRY(open(m_patient, {.first = patience, .longest = patience, .rounds = 1}));
     ask(m_name, ARES_REC_TYPE_AAAA);
     ask(m_name, ARES_REC_TYPE_A);
     if (!m_service.empty()) ask(m_service, ARES_REC_TYPE_SRV);
     return {};
 }
 
-Status NameLookup::Machine::open(const LookupRequest& request) {
+Status NameLookup::Machine::open(Channel& channel, const Tries& tries) {
     // Either could add search domains, servers or options to what policy has said.
     ::unsetenv("LOCALDOMAIN");
     ::unsetenv("RES_OPTIONS");
@@ -140,51 +163,79 @@ Status NameLookup::Machine::open(const LookupRequest& request) {
     options.nservers = 1;
     options.flags =
         ARES_FLAG_NO_DFLT_SVR | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS;
-    options.timeout = static_cast<int>(first_try.count());
-    options.maxtimeout = static_cast<int>(longest_try.count());
-    options.tries = rounds;
-    options.udp_port = options.tcp_port = request.port;
+    options.timeout = static_cast<int>(tries.first.count());
+    options.maxtimeout = static_cast<int>(tries.longest.count());
+    options.tries = tries.rounds;
+    options.udp_port = options.tcp_port = m_port;
     options.lookups = dns_only;
     options.resolvconf_path = options.hosts_path = nowhere;
     options.qcache_max_ttl = 0;
     options.server_failover_opts = {.retry_chance = 0, .retry_delay = 0};  // no trial questions
     options.sock_state_cb = socket_changed;
-    options.sock_state_cb_data = this;
+    options.sock_state_cb_data = &channel;
     const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_MAXTIMEOUTMS | ARES_OPT_TRIES |
                      ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT | ARES_OPT_SERVERS | ARES_OPT_LOOKUPS |
                      ARES_OPT_RESOLVCONF | ARES_OPT_HOSTS_FILE | ARES_OPT_QUERY_CACHE |
                      ARES_OPT_SERVER_FAILOVER | ARES_OPT_NOROTATE | ARES_OPT_SOCK_STATE_CB;
     ares_library_init(ARES_LIB_INIT_ALL);
-    const int status = ares_init_options(&m_channel, &options, mask);
+    const int status = ares_init_options(&channel.handle, &options, mask);
     if (status != ARES_SUCCESS) {
-        m_channel = nullptr;
+        channel.handle = nullptr;
         ares_library_cleanup();
         return fail(ErrorCode::Internal, "cannot start a resolver", ares_strerror(status));
     }
+    if (ares_set_socket_functions_ex(channel.handle, &resolver_sockets, &m_ifindex) !=
+            ARES_SUCCESS ||
+        ares_set_servers_csv(channel.handle, m_asked.c_str()) != ARES_SUCCESS)
+        return fail(ErrorCode::Internal, "the resolver does not take its servers: " + m_asked);
     return {};
 }
 
 void NameLookup::Machine::close() {
-    if (!m_channel) return;
     m_closing = true;
-    ares_destroy(m_channel);  // tells every open question that it is over, and closes the sockets
-    ares_library_cleanup();
-    m_channel = nullptr;
+    for (Channel* channel : {&m_patient, &m_insistent}) {
+        if (!channel->handle) continue;
+        ares_destroy(channel->handle);  // every open question is over, and the sockets are closed
+        ares_library_cleanup();
+        channel->handle = nullptr;
+    }
 }
 
 void NameLookup::Machine::ask(const std::string& name, ares_dns_rec_type_t type) {
-    auto& question = m_questions.emplace_back(this, name, type);
+    auto& question = m_questions.emplace_back(this, name, type, monotonic_now());
+    ask_by(m_patient, question);
+}
+
+void NameLookup::Machine::ask_by(Channel& channel, Question& question) {
+    ++question.open;
     // A failure to send is told by the callback like every other.
-    ares_query_dnsrec(m_channel, name.c_str(), ARES_CLASS_IN, type, told, &question, nullptr);
+    ares_query_dnsrec(channel.handle, question.name.c_str(), ARES_CLASS_IN, question.type, told,
+                      &question, nullptr);
+}
+
+// What has had no answer for a while.
+Status NameLookup::Machine::ask_again() {
+    const Instant now = monotonic_now();
+    for (auto& question : m_questions) {
+        if (question.answered || question.again || now - question.asked < before_again) continue;
+        if (!m_insistent.handle)
+            TRY(open(m_insistent, {.first = first_try, .longest = longest_try, .rounds = rounds}));
+        question.again = true;
+        ask_by(m_insistent, question);
+    }
+    return {};
 }
 
 void NameLookup::Machine::told(void* asked, ares_status_t status, std::size_t /*timeouts*/,
                                const ares_dns_record_t* answer) {
     auto& question = *static_cast<Question*>(asked);
     auto& self = *question.machine;
-    if (self.m_closing) return;
-    question.answered = true;
+    if (self.m_closing || question.answered) return;
+    --question.open;
     question.status = status;
+    // That one has given up, or could not ask, is no answer while the other may still get one.
+    const bool is_no_answer = status == ARES_ETIMEOUT || status == ARES_ECONNREFUSED;
+    question.answered = !is_no_answer || question.open == 0;
     if (status != ARES_SUCCESS || !answer) return;
     if (question.type == ARES_REC_TYPE_SRV) {
         KernelRandom random;
@@ -212,9 +263,10 @@ void NameLookup::Machine::ask_for_targets() {
     if (m_questions.size() > before) m_grace_ends = now + (now - m_began) + lookup_grace;
 }
 
-void NameLookup::Machine::socket_changed(void* machine, ares_socket_t fd, int readable,
+void NameLookup::Machine::socket_changed(void* asker, ares_socket_t fd, int readable,
                                          int writable) {
-    auto& self = *static_cast<Machine*>(machine);
+    const auto& channel = *static_cast<Channel*>(asker);
+    auto& self = *channel.machine;
     if (!readable && !writable) {
         self.m_watches.erase(fd);
         return;
@@ -226,20 +278,40 @@ void NameLookup::Machine::socket_changed(void* machine, ares_socket_t fd, int re
             self.m_failure = std::move(changed.error());
         return;
     }
-    auto watch = self.m_loop.watch(
-        fd, events, [&self, fd](std::uint32_t ready) { self.socket_ready(fd, ready); });
+    auto watch = self.m_loop.watch(fd, events, [&self, &channel, fd](std::uint32_t ready) {
+        self.socket_ready(channel, fd, ready);
+    });
     if (watch)
         self.m_watches.emplace(fd, std::move(*watch));
     else
         self.m_failure = std::move(watch.error());
 }
 
-void NameLookup::Machine::socket_ready(int fd, std::uint32_t events) {
+void NameLookup::Machine::socket_ready(const Channel& channel, int fd, std::uint32_t events) {
     ares_fd_events_t event{.fd = fd, .events = ARES_FD_EVENT_NONE};
     if ((events & ~std::uint32_t{EPOLLOUT}) != 0) event.events |= ARES_FD_EVENT_READ;
     if ((events & EPOLLOUT) != 0) event.events |= ARES_FD_EVENT_WRITE;
-    ares_process_fds(m_channel, &event, 1, ARES_PROCESS_FLAG_NONE);
+    ares_process_fds(channel.handle, &event, 1, ARES_PROCESS_FLAG_NONE);
     settle();
+}
+
+void NameLookup::Machine::process_timeouts() {
+    for (const Channel* channel : {&m_patient, &m_insistent})
+        if (channel->handle) ares_process_fds(channel->handle, nullptr, 0, ARES_PROCESS_FLAG_NONE);
+    if (Status asked = ask_again(); !asked) m_failure = std::move(asked.error());
+}
+
+Instant NameLookup::Machine::next_timeout(Instant now) const {
+    Instant next = Instant::max();
+    timeval wait{};
+    for (const Channel* channel : {&m_patient, &m_insistent})
+        if (channel->handle && ares_timeout(channel->handle, nullptr, &wait))
+            next = std::min(next, now + std::chrono::seconds{wait.tv_sec} +
+                                      std::chrono::microseconds{wait.tv_usec});
+    for (const auto& question : m_questions)
+        if (!question.answered && !question.again)
+            next = std::min(next, question.asked + before_again);
+    return next;
 }
 
 void NameLookup::Machine::settle() {
@@ -255,13 +327,9 @@ void NameLookup::Machine::settle() {
     if (some && (all || now >= m_grace_ends)) return finish(found());
     if (all) return finish(std::unexpected(refusal()));
 
-    timeval wait{};
-    Instant next = some ? m_grace_ends : Instant::max();
-    if (ares_timeout(m_channel, nullptr, &wait))
-        next = std::min(next, now + std::chrono::seconds{wait.tv_sec} +
-                                  std::chrono::microseconds{wait.tv_usec});
+    const Instant next = std::min(next_timeout(now), some ? m_grace_ends : Instant::max());
     m_timer = m_loop.at(next, [this] {
-        ares_process_fds(m_channel, nullptr, 0, ARES_PROCESS_FLAG_NONE);
+        process_timeouts();
         settle();
     });
 }
