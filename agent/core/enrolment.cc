@@ -8,30 +8,51 @@
 
 namespace fortros {
 
-Result<PendingRequest> make_request(const PrivateKey& node, const PublicKey& node_public,
-                                    const GatewayIdentity& gateway, std::string_view gateway_name,
-                                    NodeRequest body, ByteView invite, Random& random) {
+static Result<PendingRequest> begin_request(const PrivateKey& node, const PublicKey& node_public,
+                                            const GatewayIdentity& gateway,
+                                            std::string_view gateway_name, std::string method,
+                                            std::string target) {
     PendingRequest pending;
     pending.proof_key =
         TRY(proof_key_of_node(node, node_public, gateway.wireguard_key, gateway.exporter));
-    HttpRequest& request = pending.request;
-    request.method = "POST";
-    request.target = invite.empty() ? join_target : enroll_target;
-    request.host = gateway_name;
-    if (!invite.empty()) body.sealed_invite = seal_invite(pending.proof_key, invite, random);
-    request.body = SecretBytes(to_json_text(body));
-    pending.proof = request_proof(pending.proof_key, request.method, request.target, node_public,
-                                  request.body.view());
-    request.headers = {
-        {"Content-Type", "application/json"},
-        {std::string(node_header), node_public.base64url()},
-        {std::string(proof_header), to_base64(pending.proof)},
-    };
+    pending.request.method = std::move(method);
+    pending.request.target = std::move(target);
+    pending.request.host = gateway_name;
     return pending;
 }
 
-// Everything else in the answer, its status included, may be believed only after this.
-static Status check_proof(const HttpAnswer& answer, const PendingRequest& request) {
+static void prove(PendingRequest& pending, const PublicKey& node_public) {
+    HttpRequest& request = pending.request;
+    pending.proof = request_proof(pending.proof_key, request.method, request.target, node_public,
+                                  request.body.view());
+    if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+    request.headers.emplace_back(node_header, node_public.base64url());
+    request.headers.emplace_back(proof_header, to_base64(pending.proof));
+}
+
+Result<PendingRequest> make_proved_request(const PrivateKey& node, const PublicKey& node_public,
+                                           const GatewayIdentity& gateway,
+                                           std::string_view gateway_name, std::string method,
+                                           std::string target, SecretBytes body) {
+    auto pending = TRY(begin_request(node, node_public, gateway, gateway_name, std::move(method),
+                                     std::move(target)));
+    pending.request.body = std::move(body);
+    prove(pending, node_public);
+    return pending;
+}
+
+Result<PendingRequest> make_request(const PrivateKey& node, const PublicKey& node_public,
+                                    const GatewayIdentity& gateway, std::string_view gateway_name,
+                                    NodeRequest body, ByteView invite, Random& random) {
+    auto pending = TRY(begin_request(node, node_public, gateway, gateway_name, "POST",
+                                     std::string(invite.empty() ? join_target : enroll_target)));
+    if (!invite.empty()) body.sealed_invite = seal_invite(pending.proof_key, invite, random);
+    pending.request.body = SecretBytes(to_json_text(body));
+    prove(pending, node_public);
+    return pending;
+}
+
+Status check_answer_proof(const HttpAnswer& answer, const PendingRequest& request) {
     const auto* header = answer.header("fortros-answer");
     if (header == nullptr)
         return fail(ErrorCode::Untrusted,
@@ -163,7 +184,7 @@ static Result<Joined> check_membership(std::string_view body, const JudgeContext
 
 Result<Verdict> judge_answer(const HttpAnswer& answer, const PendingRequest& request,
                              const JudgeContext& context, const SignerVerifier& verifier) {
-    TRY(check_proof(answer, request));
+    TRY(check_answer_proof(answer, request));
     if (answer.status == 200) {
         auto joined = TRY(check_membership(answer.body, context, verifier));
         if (revokes(joined.org.document, context.node))

@@ -33,6 +33,16 @@ Result<PendingRequest> make_request(const PrivateKey& node, const PublicKey& nod
                                     const GatewayIdentity& gateway, std::string_view gateway_name,
                                     NodeRequest body, ByteView invite, Random& random);
 
+// Any request with its proof. Whatever the method, the answer is judged by the same proof.
+Result<PendingRequest> make_proved_request(const PrivateKey& node, const PublicKey& node_public,
+                                           const GatewayIdentity& gateway,
+                                           std::string_view gateway_name, std::string method,
+                                           std::string target, SecretBytes body);
+
+// Untrusted where the answer does not prove possession of the gateway's WireGuard key. Everything else
+// in it, its status included, may be believed only after this.
+Status check_answer_proof(const HttpAnswer& answer, const PendingRequest& request);
+
 // What a gateway's authentic answer can mean.
 struct Joined {
     MembershipAnswer answer;

@@ -112,6 +112,15 @@ static Json uplink_of(const UplinkHandOff& uplink) {
     return json;
 }
 
+static constexpr Source all_sources[] = {Source::Cached, Source::PublicDns, Source::DhcpDns};
+
+static Json sources_of(SourceSet set) {
+    Json json{Json::Array{}};
+    for (const Source source : all_sources)
+        if (set.has(source)) json.push(name_of(source));
+    return json;
+}
+
 std::string to_json_text(const HandOff& hand_off) {
     Json org{Json::Object{}};
     org.set("prefix", hand_off.prefix.text());
@@ -145,6 +154,9 @@ std::string to_json_text(const HandOff& hand_off) {
     json.set("node", node_of(hand_off));
     json.set("org", std::move(org));
     json.set("gateway", gateway_of(hand_off));
+    json.set("gateways", texts_of(hand_off.gateways));
+    json.set("state_store", text_of(hand_off.state_store));
+    if (hand_off.sources) json.set("sources", sources_of(*hand_off.sources));
     json.set("guard", hand_off.guard == GuardMode::Nftables ? "nftables" : "none");
     json.set("interfaces", std::move(interfaces));
     json.set("peers", std::move(peers));
@@ -197,17 +209,6 @@ static Status read_node(const JsonReader& in, HandOff& out) {
     if (!attestation) return in.bad("attestation", "is not base64");
     out.attestation = std::move(*attestation);
     return {};
-}
-
-static Result<std::vector<Bytes>> read_certificates(const JsonReader& in, std::string_view name) {
-    std::vector<Bytes> certificates;
-    for (const Json& item : *TRY(in.array(name, signers_limit))) {
-        const auto* text = item.string();
-        auto der = text ? from_base64(*text) : std::nullopt;
-        if (!der) return in.bad(name, "holds something that is not base64");
-        certificates.push_back(std::move(*der));
-    }
-    return certificates;
 }
 
 static Status read_org(const JsonReader& in, HandOff& out) {
@@ -321,6 +322,30 @@ static Result<GuardMode> read_guard(const JsonReader& in) {
     return in.bad("guard", "is unknown");
 }
 
+// Younger than version 1: an older preboot does not write them.
+static Status read_maintenance(const JsonReader& in, HandOff& out) {
+    for (const Json& item : *TRY(in.array("gateways", handoff_gateways_limit))) {
+        const auto* text = item.string();
+        auto endpoint = text ? Endpoint::parse(*text) : std::nullopt;
+        if (!endpoint) return in.bad("gateways", "holds something that is not ADDRESS:PORT");
+        out.gateways.push_back(*endpoint);
+    }
+    SourceSet sources;
+    for (const Json& item : *TRY(in.array("sources", std::size(all_sources)))) {
+        const auto* text = item.string();
+        const auto source = text ? source_from(*text) : std::nullopt;
+        if (!source) return in.bad("sources", "holds something that is unknown");
+        sources.add(*source);
+    }
+    if (!sources.empty()) out.sources = sources;
+    const auto store = TRY(in.optional_string("state_store", text_limit));
+    if (!store) return {};
+    auto setting = store_setting(*store);
+    if (!setting) return in.bad("state_store", setting.error().what);
+    out.state_store = std::move(*setting);
+    return {};
+}
+
 static Status read_lists(const JsonReader& in, HandOff& out) {
     const auto* interfaces = TRY(in.array("interfaces", interfaces_limit));
     for (std::size_t i = 0; i < interfaces->size(); ++i) {
@@ -357,6 +382,7 @@ Result<HandOff> parse_hand_off(std::string_view text) {
     TRY(read_node(JsonReader(*TRY(in.object("node")), "node"), out));
     TRY(read_org(JsonReader(*TRY(in.object("org")), "org"), out));
     TRY(read_gateway(JsonReader(*TRY(in.object("gateway")), "gateway"), out));
+    TRY(read_maintenance(in, out));
     out.guard = TRY(read_guard(in));
     TRY(read_lists(in, out));
     return out;

@@ -26,6 +26,7 @@ inline constexpr std::string_view handoff_file = "bootstrap.json";
 inline constexpr std::string_view events_file = "events.jsonl";
 inline constexpr std::size_t handoff_size_limit = std::size_t{2} * 1024 * 1024;
 inline constexpr std::size_t uplinks_limit = 16;
+inline constexpr std::size_t handoff_gateways_limit = 64;
 
 struct InterfaceHandOff {
     InterfacePlan plan;  // with the listen port that the kernel really uses
@@ -73,6 +74,11 @@ struct HandOff {
     PublicKey gateway_key;
     Source source = Source::Cached;
     bool handshake_answered = false;
+    // HTTPS endpoints of gateways that have proved themselves or are baked in, the best first.
+    std::vector<Endpoint> gateways{};
+    StoreSetting state_store{StoreKind::Ephemeral};  // where the node's state is kept
+    // What the image allows to name a gateway, now that the node is enrolled. Absent: not said.
+    std::optional<SourceSet> sources{};
     GuardMode guard = GuardMode::Nftables;  // what keeps plaintext overlay packets out
     std::vector<InterfaceHandOff> interfaces{};
     std::vector<MeshPeer> peers{};

@@ -26,11 +26,24 @@ static bool is_boot_id(std::string_view text) {
            text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-static Result<Bytes> read_bytes(const JsonReader& in, std::string_view name, std::size_t limit) {
+Result<Bytes> read_base64(const JsonReader& in, std::string_view name, std::size_t limit) {
     auto bytes =
         from_base64(TRY(in.optional_string(name, base64_size(limit))).value_or(std::string{}));
     if (!bytes) return in.bad(name, "is not base64");
     return std::move(*bytes);
+}
+
+Result<std::vector<Bytes>> read_certificates(const JsonReader& in, std::string_view name) {
+    std::vector<Bytes> certificates;
+    for (const Json& item : *TRY(in.array(name, signers_limit))) {
+        const auto* encoded = item.string();
+        auto der = encoded && encoded->size() <= base64_size(certificate_limit)
+                       ? from_base64(*encoded)
+                       : std::nullopt;
+        if (!der || der->empty()) return in.bad(name, "holds something that is no certificate");
+        certificates.push_back(std::move(*der));
+    }
+    return certificates;
 }
 
 // --- requests ---
@@ -62,7 +75,7 @@ Result<NodeRequest> parse_node_request(std::string_view text) {
     const JsonReader in(json, "request");
     TRY(in.number("version", 1, 1));
     NodeRequest request;
-    request.sealed_invite = TRY(read_bytes(in, "sealed_invite", sealed_invite_limit));
+    request.sealed_invite = TRY(read_base64(in, "sealed_invite", sealed_invite_limit));
     request.hostname = TRY(in.optional_string("hostname", hostname_limit)).value_or("");
     if (!request.hostname.empty() && !parse_host_name(request.hostname))
         return in.bad("hostname", "is not a host name");
@@ -123,7 +136,7 @@ Result<MeshPeer> mesh_peer_from(const Json& json, const std::string& where) {
     }
     peer.keepalive_seconds = static_cast<std::uint16_t>(
         TRY(in.optional_number("keepalive_seconds", 0, UINT16_MAX)).value_or(0));
-    peer.attestation = TRY(read_bytes(in, "attestation", attestation_size));
+    peer.attestation = TRY(read_base64(in, "attestation", attestation_size));
     return peer;
 }
 
@@ -179,7 +192,7 @@ Result<MembershipAnswer> parse_membership_answer(std::string_view text) {
     answer.hostname = TRY(node.optional_string("hostname", hostname_limit)).value_or("");
     if (!answer.hostname.empty() && !parse_host_name(answer.hostname))
         return node.bad("hostname", "is not a host name");
-    answer.attestation = TRY(read_bytes(node, "attestation", attestation_size));
+    answer.attestation = TRY(read_base64(node, "attestation", attestation_size));
 
     const JsonReader org(*TRY(in.object("org")), "org");
     auto prefix = OrgPrefix::parse(TRY(org.string("prefix", 43)));
@@ -188,16 +201,8 @@ Result<MembershipAnswer> parse_membership_answer(std::string_view text) {
     answer.domain = TRY(org.optional_string("domain", hostname_limit)).value_or("");
     if (!answer.domain.empty() && !parse_host_name(answer.domain))
         return org.bad("domain", "is not a domain name");
-    for (const Json& item : *TRY(org.array("signers", signers_limit))) {
-        const auto* encoded = item.string();
-        auto der = encoded && encoded->size() <= base64_size(certificate_limit)
-                       ? from_base64(*encoded)
-                       : std::nullopt;
-        if (!der || der->empty())
-            return org.bad("signers", "holds something that is no certificate");
-        answer.signers.push_back(std::move(*der));
-    }
-    answer.document = TRY(read_bytes(org, "document", document_size_limit));
+    answer.signers = TRY(read_certificates(org, "signers"));
+    answer.document = TRY(read_base64(org, "document", document_size_limit));
 
     const auto* peers = TRY(in.array("peers", answer_peers_limit));
     for (std::size_t i = 0; i < peers->size(); ++i)

@@ -61,6 +61,10 @@ struct MembershipAnswer {
     Bytes bootstrap{};
 };
 
+// Members of JSON objects that several messages have. Empty where there is none.
+Result<Bytes> read_base64(const JsonReader& in, std::string_view name, std::size_t limit);
+Result<std::vector<Bytes>> read_certificates(const JsonReader& in, std::string_view name);
+
 Json to_json(const MeshPeer& peer);
 Result<MeshPeer> mesh_peer_from(const Json& json, const std::string& where);
 

@@ -1,6 +1,7 @@
 #include "core/overlay_state.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <ranges>
 #include <set>
@@ -70,6 +71,7 @@ public:
             add_routes(interface, state(interface));
         for (const InterfacePlan& interface : m_plan.interfaces)
             remove_superfluous(interface, state(interface));
+        std::ranges::move(m_removals, std::back_inserter(m_changes));
         for (const InterfaceState& state : m_have) {
             const std::string& name = state.wireguard.name;
             if (is_lighthouse_interface(name) &&
@@ -100,8 +102,13 @@ private:
             add({.kind = Kind::SetPrivateKey, .interface = want.name});
         if (want.listen_port != 0 && have.wireguard.listen_port != want.listen_port)
             add({.kind = Kind::SetListenPort, .interface = want.name, .number = want.listen_port});
-        for (WireGuardChange& peer : fortros::difference(want.peers, have.wireguard.peers))
-            add({.kind = Kind::ChangePeer, .interface = want.name, .peer = std::move(peer)});
+        for (WireGuardChange& peer : fortros::difference(want.peers, have.wireguard.peers)) {
+            OverlayChange change{
+                .kind = Kind::ChangePeer, .interface = want.name, .peer = std::move(peer)};
+            // What is routed to a peer that has gone is lost: its route goes first.
+            const bool is_removal = change.peer.kind == WireGuardChange::Kind::Remove;
+            (is_removal ? m_removals : m_changes).push_back(std::move(change));
+        }
         if (!have.up) add({.kind = Kind::BringUp, .interface = want.name});
     }
 
@@ -158,6 +165,7 @@ private:
     const PublicKey& m_node;
     const std::vector<InterfaceState>& m_have;
     std::vector<OverlayChange> m_changes;
+    std::vector<OverlayChange> m_removals;  // of peers
 };
 
 }  // namespace

@@ -160,11 +160,20 @@ static Result<IpAddress> parse_router(std::string_view text) {
     return *address;
 }
 
-static Result<StoreSetting> parse_store(std::string_view text) {
+Result<StoreSetting> store_setting(std::string_view text) {
     if (text == "uefi") return StoreSetting{StoreKind::Uefi};
     if (text == "ephemeral") return StoreSetting{StoreKind::Ephemeral};
     if (!text.starts_with("file:")) return not_a("one of uefi, file:/PATH, ephemeral", text);
     return StoreSetting{StoreKind::File, TRY(path_setting(text.substr(5)))};
+}
+
+std::string text_of(const StoreSetting& setting) {
+    switch (setting.kind) {
+        case StoreKind::Uefi: return "uefi";
+        case StoreKind::File: return "file:" + setting.path;
+        case StoreKind::Ephemeral: break;
+    }
+    return "ephemeral";
 }
 
 static Result<GuardMode> parse_guard(std::string_view text) {
@@ -214,8 +223,8 @@ static constexpr IniKey<Draft> keys[] = {
     {"Network", "DNS", append_setting<&Draft::static_resolvers, parse_resolver>},
     {"Network", "LinkTimeout", assign_setting<&Draft::link_timeout, parse_timeout>},
     {"Node", "Hostname", assign_setting<&Draft::hostname, parse_hostname>},
-    {"Node", "KeyStore", assign_setting<&Draft::key_store, parse_store>},
-    {"Node", "StateStore", assign_setting<&Draft::state_store, parse_store>},
+    {"Node", "KeyStore", assign_setting<&Draft::key_store, store_setting>},
+    {"Node", "StateStore", assign_setting<&Draft::state_store, store_setting>},
     {"WireGuard", "ListenPort", assign_setting<&Draft::listen_port, parse_listen_port>},
     {"WireGuard", "MTU", assign_setting<&Draft::mtu, parse_mtu>},
     {"WireGuard", "HandshakeTimeout",

@@ -26,6 +26,8 @@ struct StoreSetting {
     std::string path{};  // for File
     bool operator==(const StoreSetting&) const = default;
 };
+Result<StoreSetting> store_setting(std::string_view text);
+std::string text_of(const StoreSetting& setting);
 
 enum class OnFailure { Exit, Reboot, Hold };
 enum class LinkMode {

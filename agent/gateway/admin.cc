@@ -4,6 +4,7 @@
 
 #include "gateway/credentials.h"
 #include "gateway/open_registry.h"
+#include "gateway/relay.h"
 #include "os/clock.h"
 
 namespace fortros::gateway {
@@ -56,6 +57,8 @@ Outcome<Said> check_config(const Arguments&, const GatewaySettings& settings) {
         text += describe(validity, now) + "\n";
     }
     for (const auto& warning : credentials.warnings) text += "warning: " + warning + "\n";
+    if (const auto problem = settings.manage ? relay_problem(settings) : ""; !problem.empty())
+        text += "warning: " + problem + "\n";
     if (!usable)
         return failure(ExitCode::Credentials, "a certificate is not valid at this time:\n" + text);
     return say(text);

@@ -17,6 +17,7 @@
 #include "gateway/operating.h"
 #include "gateway/tls_session.h"
 #include "os/clock.h"
+#include "os/forwarding.h"
 
 namespace fortros::gateway {
 
@@ -61,6 +62,7 @@ Outcome<void> Gateway::prepare() {
 
     TRY(or_exit(ExitCode::WireGuard, make_tunnels()));
     TRY(or_exit(ExitCode::WireGuard, bring_in_line()));
+    TRY(or_exit(ExitCode::WireGuard, answer_probes()));
 
     m_admission.emplace(GatewaySelf{.prefix = m_settings.prefix,
                                     .domain = m_settings.domain,
@@ -99,6 +101,15 @@ Outcome<void> Gateway::prepare() {
     return or_exit(ExitCode::Failure, make_chores());
 }
 
+// Who may not change sysctls, as under the unit, has had it done before.
+void Gateway::begin_relaying() {
+    const Status status = forward_ipv6();
+    if (status) return;
+    m_log.write({Level::Warning, "not-relaying",
+                 "nodes can't talk to each other through this host, which does not forward IPv6: " +
+                     status.error().text() + " (see fortros-gateway allow-relay --help)"});
+}
+
 Status Gateway::make_tunnels() {
     if (!m_settings.manage) {
         m_log.write({Level::Warning, "wireguard-unmanaged",
@@ -109,6 +120,7 @@ Status Gateway::make_tunnels() {
     if (m_settings.guard == GuardMode::None)
         m_log.write({Level::Warning, "unguarded",
                      "Guard=none: plaintext packets with overlay addresses are not kept out"});
+    if (m_settings.relay) begin_relaying();
     std::vector<ServedKey> keys;
     keys.push_back({.key = m_credentials.wireguard_key.duplicate(),
                     .public_key = m_credentials.wireguard_public,
@@ -120,6 +132,17 @@ Status Gateway::make_tunnels() {
     m_tunnels = TRY(KernelTunnels::create(
         {.prefix = m_settings.prefix, .mtu = m_settings.mtu, .guard = m_settings.guard},
         std::move(keys), m_log));
+    return {};
+}
+
+Status Gateway::answer_probes() {
+    if (!m_settings.manage) return {};
+    const EchoResponder::Parts parts{*m_loop, m_random, *m_tunnels};
+    m_responders.push_back(TRY(EchoResponder::create(
+        parts, m_settings.prefix, m_credentials.wireguard_key, m_credentials.wireguard_public)));
+    if (const auto& previous = m_credentials.previous)
+        m_responders.push_back(TRY(
+            EchoResponder::create(parts, m_settings.prefix, previous->key, previous->public_key)));
     return {};
 }
 

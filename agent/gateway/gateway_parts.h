@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "gateway/admission.h"
 #include "gateway/credentials.h"
+#include "gateway/echo_responder.h"
 #include "gateway/exit_code.h"
 #include "gateway/http_server.h"
 #include "gateway/member_feed.h"
@@ -55,6 +56,8 @@ private:
 
     // gateway.cc
     Status make_tunnels();
+    void begin_relaying();
+    Status answer_probes();
     Outcome<Listeners> make_listeners();
     Outcome<void> make_servers(Listeners listeners);
     Status make_chores();
@@ -92,6 +95,7 @@ private:
     std::unique_ptr<Loop> m_loop;
     std::unique_ptr<Registry> m_registry;
     std::unique_ptr<Tunnels> m_tunnels;
+    std::vector<std::unique_ptr<EchoResponder>> m_responders{};
     std::optional<Admission> m_admission;
     std::optional<MemberFeed> m_feed;
     std::optional<WriteQueue> m_writes;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "gateway/gateway_parts.h"
+#include "gateway/relay.h"
 #include "os/clock.h"
 
 namespace fortros::gateway {
@@ -59,6 +60,7 @@ std::vector<Check> Gateway::checks() {
     return {{"serving", m_is_stopping ? "stopping" : ""},
             {"registry", registry},
             {"tunnels", m_tunnels_problem},
+            {"relay", m_settings.manage ? relay_problem(m_settings) : ""},
             {"certificates", std::move(certificates)}};
 }
 

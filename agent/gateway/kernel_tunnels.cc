@@ -19,11 +19,22 @@ KernelTunnels::KernelTunnels(const TunnelOptions& options, OverlayLinks links,
                              std::vector<End> ends, Log& log)
     : m_options(options), m_links(std::move(links)), m_ends(std::move(ends)), m_log(log) {}
 
+// A node's interfaces would be taken for those of a key that was served once, and removed.
+static Status refuse_node_host(const std::vector<InterfaceState>& states) {
+    for (const InterfaceState& state : states)
+        if (is_lighthouse_interface(state.wireguard.name))
+            return fail(ErrorCode::Conflict,
+                        "this host is a node: it has the interface '" + state.wireguard.name +
+                            "' to a gateway. A gateway needs a host that is no node");
+    return {};
+}
+
 Result<std::unique_ptr<KernelTunnels>> KernelTunnels::create(const TunnelOptions& options,
                                                              std::vector<ServedKey> keys,
                                                              Log& log) {
     ASSERT(!keys.empty());
     auto links = TRY(OverlayLinks::create());
+    TRY(refuse_node_host(TRY(links.observe())));
     // Before there is an interface that would take what the guard keeps out.
     if (options.guard == GuardMode::Nftables) TRY(install_guard(options.prefix));
     std::vector<End> ends;
@@ -193,6 +204,11 @@ Status KernelTunnels::read_peers() {
 Result<std::optional<WallTime>> KernelTunnels::last_handshake(const PublicKey& node) {
     if (monotonic_now() >= m_next_reading) TRY(read_peers());
     return current().peers.last_handshake(node);
+}
+
+Result<std::optional<Endpoint>> KernelTunnels::endpoint(const PublicKey& node) {
+    if (monotonic_now() >= m_next_reading) TRY(read_peers());
+    return current().peers.endpoint(node);
 }
 
 // An allowed IP that is added to the peer that has it is nothing to the kernel.

@@ -46,12 +46,13 @@ class KernelTunnels final : public Tunnels {
 public:
     // Puts the guard in place; interfaces come with the first reconcile(). `keys`: the one that the
     // certificate names, and perhaps the one before it. Unsupported when the kernel has no
-    // WireGuard. `log` must outlive the tunnels.
+    // WireGuard, Conflict when this host is a node. `log` must outlive the tunnels.
     static Result<std::unique_ptr<KernelTunnels>> create(const TunnelOptions& options,
                                                          std::vector<ServedKey> keys, Log& log);
 
     // By the key that the certificate names.
     Result<std::optional<WallTime>> last_handshake(const PublicKey& node) override;
+    Result<std::optional<Endpoint>> endpoint(const PublicKey& node) override;
     bool contains(const PublicKey& node) const override { return current().peers.contains(node); }
     std::size_t count() const override { return current().peers.size(); }
     Status ensure(const NodeRecord& node) override;
@@ -103,6 +104,7 @@ public:
     Result<std::optional<WallTime>> last_handshake(const PublicKey&) override {
         return std::nullopt;
     }
+    Result<std::optional<Endpoint>> endpoint(const PublicKey&) override { return std::nullopt; }
     bool contains(const PublicKey&) const override { return true; }
     std::size_t count() const override { return 0; }
     Status ensure(const NodeRecord&) override { return {}; }

@@ -9,6 +9,7 @@
 #include "gateway/arguments.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
+#include "gateway/relay.h"
 #include "os/confinement.h"
 
 using namespace fortros;
@@ -72,6 +73,15 @@ constexpr CommandSpec commands[] = {
      "the registry. What is there already stays as it is.",
      init_options},
     {"check-config", "", "check the settings, certificates and keys, and change nothing", "", {}},
+    {"allow-relay",
+     "",
+     "let nodes talk to each other through this host",
+     "Switches on net.ipv6.conf.all.forwarding, and accept_ra=2 wherever accept_ra is 1, so that "
+     "the\n"
+     "host keeps its routers. Nothing if [WireGuard] Relay=no. serve does it where it may; under "
+     "the\n"
+     "unit it may not, and the unit calls this first.",
+     {}},
     {"invite create", "", "make an invite",
      "The invite is shown this once; the registry keeps its hash. Put it into an image:\n"
      "    fortros-gateway invite create --output invite\n"
@@ -187,11 +197,10 @@ using WithPath = Outcome<Said> (*)(const Arguments&, const std::string& path);
 
 // In the order of the table above.
 constexpr std::variant<WithSettings, WithPath> runs[] = {
-    run_serve,     init,        check_config,   create_invite,    list_invites,
-    revoke_invite, list_nodes,  revoke_node,    retire_node,      list_waiting,
-    approve_node,  reject_node, set_lighthouse, unset_lighthouse, list_lighthouses,
-    show_policy,   set_policy,  publish_policy, show_audit,       check_audit,
-    backup,        restore};
+    run_serve,      init,           check_config,     allow_relay,      create_invite, list_invites,
+    revoke_invite,  list_nodes,     revoke_node,      retire_node,      list_waiting,  approve_node,
+    reject_node,    set_lighthouse, unset_lighthouse, list_lighthouses, show_policy,   set_policy,
+    publish_policy, show_audit,     check_audit,      backup,           restore};
 static_assert(std::size(runs) == std::size(commands));
 
 Outcome<Said> run(int argc, char** argv) {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/time.h"
+#include "core/exposition.h"
 #include "gateway/exchange.h"
-#include "gateway/exposition.h"
 
 namespace fortros::gateway {
 

@@ -8,7 +8,7 @@ WireGuardPeer peer_of(const NodeRecord& node) {
 
 PeerTable::PeerTable(const WireGuardStatus& status) {
     for (const auto& [peer, last_handshake, rx_bytes, tx_bytes] : status.peers) {
-        m_peers[peer.key] = {last_handshake, peer.allowed_ips};
+        m_peers[peer.key] = {last_handshake, peer.endpoint, peer.allowed_ips};
         for (const IpNetwork& network : peer.allowed_ips) m_owners[network] = peer.key;
     }
 }
@@ -16,6 +16,11 @@ PeerTable::PeerTable(const WireGuardStatus& status) {
 std::optional<WallTime> PeerTable::last_handshake(const PublicKey& node) const {
     const auto found = m_peers.find(node);
     return found == m_peers.end() ? std::nullopt : found->second.last_handshake;
+}
+
+std::optional<Endpoint> PeerTable::endpoint(const PublicKey& node) const {
+    const auto found = m_peers.find(node);
+    return found == m_peers.end() ? std::nullopt : found->second.endpoint;
 }
 
 const PublicKey* PeerTable::other_owner(const NodeRecord& node) const {

@@ -26,6 +26,9 @@ public:
     // Absent: it never has, or is no peer.
     std::optional<WallTime> last_handshake(const PublicKey& node) const;
 
+    // Absent: none is known yet, or it is no peer.
+    std::optional<Endpoint> endpoint(const PublicKey& node) const;
+
     // Who has the node's address and is another; null: nobody.
     const PublicKey* other_owner(const NodeRecord& node) const;
     // Conflict when another has its address: to the kernel an address that is given to one peer is
@@ -39,6 +42,7 @@ public:
 private:
     struct Peer {
         std::optional<WallTime> last_handshake{};
+        std::optional<Endpoint> endpoint{};
         std::vector<IpNetwork> allowed_ips{};
     };
     std::map<PublicKey, Peer> m_peers;

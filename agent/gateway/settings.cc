@@ -146,6 +146,7 @@ static constexpr IniKey<G> gateway_keys[] = {
     {"WireGuard", "Keepalive", assign_setting<&G::keepalive_seconds, keepalive_setting>},
     {"WireGuard", "Manage", assign_setting<&G::manage, boolean_setting>},
     {"WireGuard", "Guard", assign_setting<&G::guard, guard_setting>},
+    {"WireGuard", "Relay", assign_setting<&G::relay, boolean_setting>},
     {"Etcd", "Endpoints", append_etcd_endpoint},
     {"Etcd", "CA", assign_etcd<&EtcdSettings::ca, file_setting>},
     {"Etcd", "Certificate", assign_etcd<&EtcdSettings::certificate, file_setting>},

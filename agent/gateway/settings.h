@@ -48,6 +48,7 @@ struct GatewaySettings {
     std::uint16_t keepalive_seconds = 25;       // Keepalive=, that nodes are told; 0: none
     bool manage = true;                         // Manage=; no: leaves the kernel alone, for tests
     GuardMode guard = GuardMode::Nftables;      // Guard=
+    bool relay = true;                          // Relay=; no: nodes can't talk through this host
 
     // [PreviousWireGuard], for as long as the key is rotated
     std::string previous_private_key{};      // PrivateKey=; empty: there is none

@@ -42,6 +42,8 @@ static constexpr std::string_view after_endpoints = R"(
 #Keepalive=25
 # nftables, or none.
 #Guard=nftables
+# Whether nodes may talk to each other through this host, which forwards IPv6 then.
+#Relay=yes
 
 # While the WireGuard key is rotated: the one before.
 #[PreviousWireGuard]

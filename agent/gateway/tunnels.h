@@ -30,6 +30,9 @@ public:
     // time: the answer may be as old as a second or fifty times what a reading takes.
     virtual Result<std::optional<WallTime>> last_handshake(const PublicKey& node) = 0;
 
+    // Where the kernel sends what is for the node, as old as the answer above. Nothing: nowhere yet.
+    virtual Result<std::optional<Endpoint>> endpoint(const PublicKey& node) = 0;
+
     // Whether the node is a peer, as far as is known from the last reading and what was done since.
     virtual bool contains(const PublicKey& node) const = 0;
 

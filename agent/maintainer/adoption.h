@@ -8,7 +8,6 @@
 
 #include "base/result.h"
 #include "core/handoff.h"
-#include "core/json.h"
 #include "core/membership.h"
 #include "core/overlay_plan.h"
 #include "core/overlay_state.h"
@@ -24,13 +23,8 @@ OverlayPlan plan_of(const HandOff& hand_off);
 // that preboot has checked.
 Status check_signed(const HandOff& hand_off, const SignerVerifier& verifier);
 
-// An interface whose private key is gone can't be repaired from the hand-off, which holds no key.
-// NotFound where an interface of the plan is missing or bears no key, Conflict where it bears
-// another node's.
+// The node's key is in fortros0 and nowhere else that may be read: NotFound where that is missing or
+// bears none. Conflict where an interface of the overlay bears another's. Lighthouses come and go.
 Status check_adoptable(const HandOff& hand_off, const std::vector<InterfaceState>& have);
-
-// What `fortros-maintainer status` shows: written to maintainer.json after every round.
-Json status_of(const HandOff& hand_off, const std::vector<InterfaceState>& have,
-               std::size_t changes, WallTime now);
 
 }  // namespace fortros

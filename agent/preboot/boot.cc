@@ -198,11 +198,17 @@ HandOff Boot::make_hand_off() const {
         .gateway_name = m_in.settings.gateway_name,
         .authorities = m_in.authorities,
         .handshake_answered = m_handshake_answered,
+        .state_store = m_in.settings.state_store,
+        .sources =
+            m_in.settings.sources & m_in.settings.sources_enrolled.value_or(SourceSet::all()),
         .guard = m_in.settings.guard,
         .interfaces = m_interfaces,
         .uplinks = uplinks(),
         .timeline = m_timeline,
     };
+    hand_off.gateways = cached_gateways(m_in.settings, m_in.state);
+    if (hand_off.gateways.size() > handoff_gateways_limit)
+        hand_off.gateways.resize(handoff_gateways_limit);
     m_joined ? add_joined(hand_off) : add_remembered(hand_off);
     return hand_off;
 }

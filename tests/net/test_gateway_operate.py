@@ -65,7 +65,7 @@ def test_a_gateway_that_serves_is_alive_and_ready():
     assert (status, body) == (200, "ok\n") and headers["content-type"].startswith("text/plain")
     status, _, body = site().ask_as_operator("/readyz")
     assert status == 200, body
-    assert body.splitlines() == [f"{name}: ok" for name in ("serving", "registry", "tunnels", "certificates")]
+    assert body.splitlines() == [f"{name}: ok" for name in ("serving", "registry", "tunnels", "relay", "certificates")]
 
 
 def test_a_registry_that_cannot_be_read_is_named():

@@ -21,6 +21,9 @@ TEST_CASE("a hand-off survives the way through its file") {
     CHECK(read->gateway == written.gateway);
     CHECK(read->gateway_key == written.gateway_key);
     CHECK(read->source == written.source);
+    CHECK(read->gateways == written.gateways);
+    CHECK(read->state_store == written.state_store);
+    CHECK(read->sources == written.sources);
     CHECK(!read->remembered);
     CHECK(read->peers == written.peers);
     REQUIRE(read->interfaces.size() == written.interfaces.size());
@@ -29,6 +32,21 @@ TEST_CASE("a hand-off survives the way through its file") {
     REQUIRE(read->uplinks.size() == 1);
     CHECK(read->uplinks[0].mac == written.uplinks[0].mac);
     CHECK(read->timeline.size() == 8);  // its own writing can't be in it
+}
+
+// After an update of the maintainer alone a node would not come up.
+TEST_CASE("a hand-off of an older preboot is read all the same") {
+    fakes::BootWorld world;
+    REQUIRE(world.boot() == ExitStatus::Joined);
+    HandOff written = *world.handed_off;
+    written.gateways.clear();
+    std::string text = to_json_text(written);
+    const auto line = text.find("\n  \"state_store\"");
+    REQUIRE(line != std::string::npos);
+    text.erase(line, text.find('\n', line + 1) - line);
+    const auto read = parse_hand_off(text);
+    REQUIRE_MESSAGE(read, (read ? "" : read.error().text()));
+    CHECK(read->state_store.kind == StoreKind::Ephemeral);
 }
 
 // With every gateway down a node is in the overlay all the same, and must be kept there.

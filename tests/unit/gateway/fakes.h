@@ -33,6 +33,7 @@ struct FakeTunnels final : Tunnels {
         const auto found = peers.find(node);
         return found == peers.end() ? std::nullopt : found->second.last_handshake;
     }
+    Result<std::optional<Endpoint>> endpoint(const PublicKey&) override { return std::nullopt; }
     bool contains(const PublicKey& node) const override { return peers.contains(node); }
     std::size_t count() const override { return peers.size(); }
     Status ensure(const NodeRecord& node) override {

@@ -1,6 +1,6 @@
-#include "gateway/exposition.h"
+#include "core/exposition.h"
 
-namespace fortros::gateway {
+namespace fortros {
 
 static constexpr std::string_view counter_suffix = "_total";
 
@@ -60,4 +60,4 @@ Exposition exposition_for(std::string_view accept) {
                : Exposition::OpenMetrics;
 }
 
-}  // namespace fortros::gateway
+}  // namespace fortros

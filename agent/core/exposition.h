@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace fortros::gateway {
+namespace fortros {
 
 // A counter's name ends in _total, as in both forms; no other's does.
 enum class MetricType { Counter, Gauge };
@@ -34,4 +34,4 @@ std::string_view content_type_of(Exposition form);
 // What who sends this Accept header is given: OpenMetrics for whoever names it.
 Exposition exposition_for(std::string_view accept);
 
-}  // namespace fortros::gateway
+}  // namespace fortros

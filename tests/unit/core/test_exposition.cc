@@ -1,11 +1,11 @@
 // What Prometheus reads, to the byte.
-#include "gateway/exposition.h"
+#include "core/exposition.h"
 
 #include <doctest/doctest.h>
 
 #include <vector>
 
-using namespace fortros::gateway;
+using namespace fortros;
 
 namespace {
 
