@@ -48,7 +48,7 @@ void Negotiation::heard(const PublicKey& from, const LinkMessage& message, const
         case LinkVerb::Want: return heard_want(from, message, welcome, now);
         case LinkVerb::Accept: return heard_accept(from, message, now);
         case LinkVerb::Refuse: return heard_refuse(from, message, now);
-        case LinkVerb::MayLeave: return heard_may_leave(from, message, now);
+        case LinkVerb::MayLeave: return heard_may_leave(from, message, welcome, now);
         case LinkVerb::Leave: return heard_leave(from, message, now);
         case LinkVerb::Keep: return heard_keep(from, message, now);
         case LinkVerb::Probe:
@@ -121,17 +121,18 @@ void Negotiation::heard_want(const PublicKey& from, const LinkMessage& want, con
         return;
     }
 
-    const bool wished =
-        known && (entry->second.wished || entry->second.state == LinkState::Wanting);
+    const bool asked = known && entry->second.state == LinkState::Wanting;
+    const bool wished = known && entry->second.wished;
     const bool lonely = want.standing.links <= lonely_links;
+    // What we have asked for has its place already; what we only wish for needs one.
+    const bool has_place =
+        asked || welcome.room > 0 || ((lonely || wished) && welcome.lonely_room > 0);
     std::optional<RefuseReason> refusal;
     if (!welcome.member)
         refusal = RefuseReason::NotMember;
-    else if (!wished && !welcome.willing)
+    else if (!asked && !wished && !welcome.willing)
         refusal = RefuseReason::Unwilling;
-    else if (!wished && welcome.room == 0 && !(lonely && welcome.lonely_room > 0))
-        refusal = RefuseReason::Full;
-    else if (!known && m_agreements.size() >= agreements_limit)
+    else if (!has_place || (!known && m_agreements.size() >= agreements_limit))
         refusal = RefuseReason::Full;
     if (refusal) {
         say(from, {.verb = LinkVerb::Refuse,
@@ -142,7 +143,7 @@ void Negotiation::heard_want(const PublicKey& from, const LinkMessage& want, con
         return;
     }
     if (!known) entry = m_agreements.emplace(from, Agreement{}).first;
-    entry->second.invited = !wished;
+    entry->second.invited = !asked && !wished;
     entry->second.heard = want.nonce;
     entry->second.answers = want.nonce;
     link(entry, now);
@@ -182,14 +183,15 @@ void Negotiation::heard_refuse(const PublicKey& from, const LinkMessage& refuse,
     doubt(entry, now);
 }
 
-void Negotiation::heard_may_leave(const PublicKey& from, const LinkMessage& ask, Instant now) {
+void Negotiation::heard_may_leave(const PublicKey& from, const LinkMessage& ask,
+                                  const Welcome& welcome, Instant now) {
     const auto entry = m_agreements.find(from);
     const LinkState state = entry == m_agreements.end() ? LinkState::None : entry->second.state;
     const bool held = state == LinkState::Linked || state == LinkState::Leaving;
     if (held && is_late(entry, ask.nonce)) return;
     // Asked again is answered again: were it granted now, the other might have counted on the first
     // answer already.
-    if (held && (entry->second.heard == ask.nonce || !may_end(from))) {
+    if (held && (entry->second.heard == ask.nonce || welcome.keep || !may_end(from))) {
         entry->second.heard = ask.nonce;
         return say(from, {.verb = LinkVerb::Keep, .nonce = ask.nonce});
     }

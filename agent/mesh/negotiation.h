@@ -85,12 +85,15 @@ struct Agreement {
     bool operator==(const Agreement&) const = default;
 };
 
-// Whether somebody who wants a link and is not wished for may have it. The caller's to say.
+// What the negotiation can't know of somebody who asks: the caller's to say.
 struct Welcome {
+    // Of Want, where this node has not asked for the link itself.
     bool member = false;          // the attestation checks
     bool willing = true;          // not metered, not about to go
     std::size_t room = 0;         // places for anybody
-    std::size_t lonely_room = 0;  // and for those who have few links
+    std::size_t lonely_room = 0;  // and for those who have few links, or are wished for
+    // Of MayLeave: not even if the lifeline would allow it.
+    bool keep = false;
 };
 
 class Negotiation {
@@ -103,7 +106,7 @@ public:
     void wish(const PublicKey& peer, bool wished, Instant now);
     // Whether the peer's path carries packets.
     void works(const PublicKey& peer, bool works);
-    // An authentic message. `welcome` matters to Want alone.
+    // An authentic message. `welcome` matters to Want and MayLeave alone.
     void heard(const PublicKey& from, const LinkMessage& message, const Welcome& welcome,
                Instant now);
     // Dead to every probe, on every way: the link ends without permission.
@@ -162,7 +165,8 @@ private:
                     Instant now);
     void heard_accept(const PublicKey& from, const LinkMessage& accept, Instant now);
     void heard_refuse(const PublicKey& from, const LinkMessage& refuse, Instant now);
-    void heard_may_leave(const PublicKey& from, const LinkMessage& ask, Instant now);
+    void heard_may_leave(const PublicKey& from, const LinkMessage& ask, const Welcome& welcome,
+                         Instant now);
     void heard_leave(const PublicKey& from, const LinkMessage& leave, Instant now);
     void heard_keep(const PublicKey& from, const LinkMessage& keep, Instant now);
     void heard_probe(const PublicKey& from, const LinkMessage& probe, Instant now);

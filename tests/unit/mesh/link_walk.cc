@@ -84,8 +84,13 @@ void LinkWalk::collect(World& world, std::size_t node) const {
 void LinkWalk::hear(World& world, const Datagram& datagram) const {
     Node& node = world.nodes[datagram.to];
     const auto& place = m_script.nodes[datagram.to];
-    node.negotiation.heard(key_of_node(datagram.from), datagram.message,
-                           {.member = true, .room = place.room, .lonely_room = place.lonely_room},
+    const PublicKey from = key_of_node(datagram.from);
+    const Agreement* held = node.negotiation.find(from);
+    node.negotiation.heard(from, datagram.message,
+                           {.member = true,
+                            .room = place.room,
+                            .lonely_room = place.lonely_room,
+                            .keep = place.keeps && held && held->wished},
                            node.now);
     collect(world, datagram.to);
 }

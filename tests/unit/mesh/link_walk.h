@@ -34,6 +34,7 @@ struct LinkScript {
         std::vector<std::size_t> links{};  // to nodes of the world, wished for
         std::size_t room = 0;
         std::size_t lonely_room = 0;
+        bool keeps = false;  // what it wishes for
     };
     std::vector<Node> nodes;
     // Each in its own order, in any order among each other.

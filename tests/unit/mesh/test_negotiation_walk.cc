@@ -73,6 +73,18 @@ TEST_CASE("a node that wants to leave while others want to leave it keeps its li
     }
 }
 
+// A link of value to one end would come and go with each plan of the other's.
+TEST_CASE("a link that one end wishes to keep stays until it no longer does") {
+    const auto walk = walked(
+        {.nodes = {{.anchors = 4, .links = {b}}, {.anchors = 4, .links = {a}, .keeps = true}},
+         .threads = {{{LinkEvent::NoWish, a, b}, {LinkEvent::HoldOver, a, b}},
+                     {{LinkEvent::NoWish, b, a}, {LinkEvent::Wish, b, a}}},
+         .losses = 2,
+         .repetitions = 1,
+         .impatience = 1});
+    CHECK(walk.most[a] == 5);
+}
+
 // A link that both have had enough of would stay for ever, or at one end only.
 TEST_CASE("both ends ask each other to leave at once, and it works out") {
     const auto walk = walked({.nodes = {{.anchors = 3, .links = {b}}, {.anchors = 3, .links = {a}}},
