@@ -132,7 +132,10 @@ Result<Courier::Opened> Courier::open(ByteView datagram, bool is_member, Instant
 Result<Courier::Opened> Courier::opened(const Header& header, Peer& peer, Instant now) {
     LinkMessage message = TRY(parse_link_message(header.body));
     const bool is_hello = message.verb == LinkVerb::Hello;
-    Opened opened{.from = header.sender};
+    // Made where it is returned: of a move GCC 14 believes that it reads what is absent.
+    Result<Opened> result(std::in_place);
+    Opened& opened = *result;
+    opened.from = header.sender;
     if (peer.in_use == header.sessions) {
         if (!peer.window.take(header.counter))
             return fail(ErrorCode::Conflict, "mesh datagram comes again, or much too late");
@@ -147,14 +150,14 @@ Result<Courier::Opened> Courier::opened(const Header& header, Peer& peer, Instan
     } else if (!is_hello) {
         opened.reply.push_back(write(header.sender, peer, {header.sessions.sender, peer.next},
                                      {.verb = LinkVerb::Hello}));
-        return opened;
+        return result;
     } else if (peer.in_use && peer.in_use->receiver == header.sessions.receiver) {
         // It answers what was said in the pair in use: the other has forgotten that pair.
         peer.offered = header.sessions.sender;
         opened.reply = say_again(header.sender, peer, now);
     }
     if (!is_hello) opened.message = std::move(message);
-    return opened;
+    return result;
 }
 
 // --- peers ---

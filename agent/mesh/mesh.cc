@@ -145,10 +145,17 @@ void Mesh::State::heard(const LanHint& hint, Instant now) {
     const Member* member = members->find(hint.key);
     if (!member || member->relays() || hint.key == self.key || serves()) return;
     if (!is_usable(hint.endpoint, prefix)) return;
+    // Anybody on the link can send beacons in everybody's name: they may neither fill the table nor,
+    // with one address after the other, keep a tunnel that works from its endpoint.
+    const Contact* known = find(hint.key);
+    const auto on_link = [](const auto& it) { return it.second.lan.has_value(); };
+    if (!(known && known->lan) &&
+        std::ranges::count_if(contacts, on_link) >= static_cast<std::ptrdiff_t>(lan_limit))
+        return;
     Contact& contact = contact_of(*member);
     if (contact.lan == hint.endpoint) return;
+    if (!contact.lan) contact.lan_not_before = {};
     contact.lan = hint.endpoint;
-    contact.lan_not_before = {};
     plan_soon(now);
     if (contact.tunnel) schedule(contact, now);
 }

@@ -143,19 +143,17 @@ void Mesh::State::received_want(const Member& from, const LinkMessage& message, 
 // A link that this node wishes for stays, unless the other needs the place and this one has others.
 void Mesh::State::received_may_leave(const Member& from, const LinkMessage& message, Instant now) {
     Contact* contact = find(from.key);
+    Welcome welcome;
     if (contact && contact->tunnel) {
         contact->standing = message.standing;
         const bool is_weak = contact->wish && contact->wish->why == Why::Near;
         const bool yields =
             is_weak && message.standing.room == 0 && negotiation.firm_links() > yield_links;
-        if (contact->wish && !yields) {
-            send(from.key, Via::Overlay, {.verb = LinkVerb::Keep, .nonce = message.nonce});
-            return;
-        }
+        welcome.keep = contact->wish && !yields;
         if (yields) hold(*contact, HeldFor::Yielded, yield_hold, yield_hold, now);
     }
-    negotiation.heard(from.key, message, {}, now);
-    plan_soon(now);
+    negotiation.heard(from.key, message, welcome, now);
+    if (!welcome.keep) plan_soon(now);
 }
 
 // Who might be near to the asker: nearest first by the map, or by what was measured from here.
@@ -203,16 +201,28 @@ void Mesh::State::introduced(const std::vector<Introduction>& introductions, Ins
     forget_some(now);
 }
 
+// The other gave up a tunnel that never worked, a little earlier than we: it works from here neither.
+// If only the one that is faster to give up held back, the other would ask again at once, for ever.
+void Mesh::State::found_no_way(Contact& contact, Instant now) {
+    const bool is_tried = contact.tunnel && !contact.tunnel->worked &&
+                          now - contact.tunnel->since >= no_way_patience / 2;
+    if (!is_tried || contact.not_before > now) return;
+    contact.failures.add(1, now);
+    hold(contact, HeldFor::NoWay, no_way_hold, no_way_hold_limit, now);
+}
+
 // Sends what the negotiation says, and opens and closes tunnels as it has agreed.
 void Mesh::State::take_outcome(Instant now) {
     Negotiation::Outcome outcome = negotiation.take();
     for (Negotiation::Change& change : outcome.changes) {
         Contact* contact = find(change.peer);
         if (!contact) continue;
-        if (change.up)
+        if (change.up) {
             open_tunnel(*contact, PathState::New, now);
-        else
+        } else {
+            found_no_way(*contact, now);
             close_tunnel(*contact);
+        }
         plan_soon(now);
     }
     for (Negotiation::Said& said : outcome.said) {

@@ -95,6 +95,7 @@ struct Mesh::State {
     Welcome welcome_of(const Member& from, Instant now) const;
     Standing standing() const;
     void send(const PublicKey& to, Via via, LinkMessage message);
+    void found_no_way(Contact& contact, Instant now);
     void take_outcome(Instant now);
 
     // --- mesh_plan.cc ---
