@@ -20,11 +20,15 @@ struct LogField {
     std::variant<std::string, std::int64_t, double, bool> value;
 };
 
+// What only a drawing of the boot needs does not scroll by on a console.
+enum class Audience { Everybody, Programs };
+
 struct LogEntry {
     Level level = Level::Info;
     std::string event;    // stable name for programs: "stage", "candidate-failed"
     std::string message;  // for people, one line, without the program's name
     std::vector<LogField> fields{};
+    Audience audience = Audience::Everybody;
 };
 
 class Log {

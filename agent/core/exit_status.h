@@ -2,6 +2,8 @@
 // differently. Stable and documented in the README; numbers are never reused.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace fortros {
@@ -28,7 +30,19 @@ enum class ExitStatus : int {
     ForbiddenCall = 18,      // the agent left its list of system calls: a bug, or an attack
 };
 
+inline constexpr int exit_status_count = 19;
+
 std::string_view name_of(ExitStatus status);  // "joined", "no-gateway"
-std::string_view explain(ExitStatus status);  // what it means and what to do, a sentence or two
+// By its number or its name.
+std::optional<ExitStatus> exit_status_from(std::string_view text);
+
+// Sentences for who has to do something about it.
+struct Explanation {
+    std::string_view what{};  // has happened
+    std::string_view look{};  // where there is more
+    std::string_view act{};   // how to mend it
+};
+Explanation explanation_of(ExitStatus status);
+std::string explain(ExitStatus status);  // what has happened and how to mend it
 
 }  // namespace fortros

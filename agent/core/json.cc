@@ -22,8 +22,12 @@ public:
         if (value > INT64_MAX) return stop("has a number that is too large");
         return add(static_cast<std::int64_t>(value));
     }
-    bool number_float(double, const std::string&) {
-        return stop("has a number that is not whole, or too large");
+    bool number_float(double value, const std::string&) {
+        static constexpr double whole_limit = 9007199254740992.0;  // 2^53
+        if (m_limits.fractions == JsonLimits::Fractions::Refuse || !(value > -whole_limit) ||
+            !(value < whole_limit))
+            return stop("has a number that is not whole, or too large");
+        return add(static_cast<std::int64_t>(value));
     }
     bool string(std::string& value) { return add(std::move(value)); }
     bool binary(const std::vector<std::uint8_t>&) { return stop("holds binary data"); }

@@ -21,6 +21,7 @@ struct JsonLimits {
     std::size_t depth = 8;
     std::size_t values = 32768;  // values of every kind, all together
     std::size_t members = 256;   // of one object
+    enum class Fractions { Refuse, CutOff } fractions = Fractions::Refuse;
 };
 
 class Json {

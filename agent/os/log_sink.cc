@@ -60,6 +60,7 @@ static std::string_view name_of(Level level) {
 std::string to_json_line(const LogEntry& entry, Instant now) {
     auto t_ms = std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch()).count();
     std::string out = "{\"t_ms\":" + std::to_string(t_ms);
+    out += ",\"t_us\":" + std::to_string(now.time_since_epoch().count());
     out.append(",\"level\":\"").append(name_of(entry.level)).append("\"");
     out += ",\"event\":" + json_string(entry.event);
     out += ",\"message\":" + json_string(entry.message);
@@ -178,8 +179,8 @@ void PrebootLog::warn(std::string_view event, std::string message) {
 void PrebootLog::write(const LogEntry& entry) {
     if (entry.level == Level::Debug && !m_show_debug) return;
 
-    bool shown = false;
-    if (!m_kernel_log.empty()) {
+    bool shown = entry.audience == Audience::Programs;
+    if (!shown && !m_kernel_log.empty()) {
         if (write_kernel_log(entry)) {
             shown = static_cast<int>(entry.level) < m_kernel_shows_below;
         } else {
@@ -207,6 +208,7 @@ StderrLog::StderrLog(std::string program, int stderr_fd)
       m_stderr(stderr_fd) {}
 
 void StderrLog::write(const LogEntry& entry) {
+    if (entry.audience == Audience::Programs) return;
     if (entry.level == Level::Debug && !m_show_debug) return;
     std::string line = m_program.empty() ? level_prefix(entry.level) : m_program + ": ";
     line.append(printable(entry.message, line_limit)).append("\n");

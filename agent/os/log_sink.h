@@ -15,14 +15,15 @@
 
 namespace fortros {
 
-// One JSON object and a newline: {"t_ms":12,"level":"info","event":"stage","message":"...",
-// "fields":{...}}. `t_ms` is milliseconds since the machine started. Always ASCII, one line.
+// One JSON object and a newline: {"t_ms":12,"t_us":12345,"level":"info","event":"stage",
+// "message":"...","fields":{...}}. `t_ms` and `t_us` are milli- and microseconds since the machine
+// started. Always ASCII, one line. protocol/events.schema.json describes it.
 std::string to_json_line(const LogEntry& entry, Instant now);
 
 // The log of fortros-preboot. Each entry is
 //   - a line in the kernel log: "<6>fortros-preboot: ..."
 //   - the same line on standard error, unless that is a console on which the kernel shows it already
-//   - a line in the events file, once there is one
+//   - a line in the events file, once there is one; what is only for programs is nowhere else
 class PrebootLog final : public Log {
 public:
     struct Paths {

@@ -18,7 +18,9 @@ Boot::Boot(BootInputs inputs, Random& random, const SignerVerifier& verifier)
 std::vector<BootAction> Boot::start(Now now) {
     m_now = now;
     m_started = m_stage_began = now.instant;
-    report_stage(Stage::Settings, "sources " + m_in.settings.sources.text(), m_in.settings_took);
+    trace_start();
+    report_stage(Stage::Settings, "sources " + m_in.settings.sources.text(), m_in.settings_took, {},
+                 m_in.clock_took);
     report_stage(Stage::Clock, to_text(m_in.clock), m_in.clock_took,
                  {{"trusted", m_in.clock.trusted}, {"floor", to_rfc3339(m_in.clock.floor)}});
     if (check_policy()) {
@@ -100,6 +102,7 @@ void Boot::on(OverlayApplied event) {
     if (!event.interfaces)
         return finish(ExitStatus::OverlayFailed, event.interfaces.error().text());
     m_interfaces = std::move(*event.interfaces);
+    trace("overlay", {{"interfaces", static_cast<std::int64_t>(m_interfaces.size())}});
 
     const auto& peers = m_joined->answer.peers;
     const auto gateway =
@@ -269,7 +272,7 @@ static constexpr std::string_view stage_names[stage_count] = {
     "enrol",    "wireguard", "remember", "hand off"};
 
 void Boot::report_stage(Stage stage, std::string message, Duration took,
-                        std::vector<LogField> fields) {
+                        std::vector<LogField> fields, Duration ago) {
     const int number = static_cast<int>(stage);
     const std::string name(stage_names[number - 1]);
     const double milliseconds = milliseconds_of(took);
@@ -280,8 +283,11 @@ void Boot::report_stage(Stage stage, std::string message, Duration took,
     else
         m_timeline.push_back({name, milliseconds});
     m_stage_began = m_now.instant;
-    fields.insert(fields.begin(),
-                  {{"number", std::int64_t{number}}, {"stage", name}, {"ms", milliseconds}});
+    fields.insert(fields.begin(), {{"number", std::int64_t{number}},
+                                   {"stage", name},
+                                   {"ms", milliseconds},
+                                   {"took_us", std::int64_t{took.count()}},
+                                   {"ago_us", std::int64_t{ago.count()}}});
     emit(Report{{.level = Level::Info,
                  .event = "stage",
                  .message = "[" + std::to_string(number) + "/" + std::to_string(stage_count) +

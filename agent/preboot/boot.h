@@ -135,6 +135,16 @@ private:
     void prefer(unsigned ifindex);
     std::vector<UplinkHandOff> uplinks() const;
 
+    // boot_trace.cc: what nobody reads while it happens, but a drawing of the boot shows (timeline.h)
+    void trace(std::string event, std::vector<LogField> fields);
+    void trace_start();
+    void trace_link(const UplinkHandOff& link);
+    void trace_lookup(const Discovery::Lookup& lookup);
+    void trace_answer(const LookupDone& answer);
+    void trace_attempt(const Discovery::Attempt& attempt);
+    void trace_attempt(std::string event, Discovery::Id id);
+    std::string name_of_link(unsigned ifindex) const;
+
     // boot_clock.cc: what the time is
     CertificateTime certificate_time() const;
     ClockError take_time(WallTime told);
@@ -183,8 +193,9 @@ private:
     void add_joined(HandOff& hand_off) const;
 
     void emit(BootAction action) { m_actions.push_back(std::move(action)); }
+    // It ended `ago`, if it is told of only when the next one has ended too.
     void report_stage(Stage stage, std::string message, Duration took,
-                      std::vector<LogField> fields = {});
+                      std::vector<LogField> fields = {}, Duration ago = {});
     void warn(std::string event, std::string message, std::vector<LogField> fields = {});
 
     BootInputs m_in;

@@ -55,7 +55,7 @@ bool Boot::check_policy() {
 void Boot::on(LinkTrouble event) { m_link_trouble = std::move(event.why); }
 
 void Boot::on(LinkLost event) {
-    warn("link-lost", event.why);
+    warn("link-lost", event.why, {{"interface", name_of_link(event.ifindex)}});
     std::erase_if(m_links, [&](const auto& link) { return link.ifindex == event.ifindex; });
 }
 
@@ -69,6 +69,7 @@ void Boot::on(LinkUsable event) {
     const std::string line = event.link.name + " " +
                              (event.link.addresses.empty() ? "" : event.link.addresses[0].text());
     const bool is_news = known == m_links.end() || !leads_alike(*known, event.link);
+    if (is_news) trace_link(event.link);
     if (known != m_links.end())
         *known = std::move(event.link);
     else
@@ -117,23 +118,38 @@ void Boot::start_round() {
     m_links_changed = false;
     m_attempts.clear();
     m_conversation.reset();
+    trace("round", {{"round", std::int64_t{m_rounds}}});
     if (m_rounds > 1) fast_start_by_next_way();
     m_discovery.emplace(make_plan(), m_next_id);
     perform(m_discovery->start(m_now.instant));
+}
+
+// Who is overdue is cancelled too, but that is not what happened to him.
+static bool is_given_up(const std::vector<Discovery::Action>& actions, Discovery::Id id) {
+    return std::ranges::any_of(actions, [id](const Discovery::Action& action) {
+        const auto* gave_up = std::get_if<Discovery::GaveUp>(&action);
+        return gave_up != nullptr && gave_up->id == id;
+    });
 }
 
 void Boot::perform(std::vector<Discovery::Action> actions) {
     bool exhausted = false;
     for (auto& action : actions) {
         if (auto* lookup = std::get_if<Discovery::Lookup>(&action)) {
+            trace_lookup(*lookup);
             emit(std::move(*lookup));
         } else if (auto* cancelled = std::get_if<Discovery::CancelLookup>(&action)) {
+            if (!is_given_up(actions, cancelled->id))
+                trace("lookup-cancelled", {{"id", std::int64_t{cancelled->id}}});
             emit(*cancelled);
         } else if (auto* attempt = std::get_if<Discovery::Attempt>(&action)) {
+            trace_attempt(*attempt);
             m_attempts.emplace_back(attempt->id, m_now.instant);
             emit(Connect{attempt->id, attempt->candidate.endpoint, certificate_time(),
                          attempt->candidate.ifindex});
         } else if (auto* stopped = std::get_if<Discovery::CancelAttempt>(&action)) {
+            if (!is_given_up(actions, stopped->id))
+                trace("attempt-cancelled", {{"id", std::int64_t{stopped->id}}});
             emit(Disconnect{stopped->id});
         } else if (auto* gave_up = std::get_if<Discovery::GaveUp>(&action)) {
             give_up(*gave_up);
@@ -160,12 +176,14 @@ static int weight_of(ExitStatus status) {
 void Boot::give_up(const Discovery::GaveUp& what) {
     std::string who =
         std::string(name_of(what.source)) + (what.endpoint ? " " + what.endpoint->text() : "");
-    const auto link = std::ranges::find(m_links, what.ifindex, &UplinkHandOff::ifindex);
-    if (link != m_links.end()) who += " by " + link->name;
+    const std::string link = name_of_link(what.ifindex);
+    if (!link.empty()) who += " by " + link;
     const std::string line = who + ": " + what.error.text();
     warn("gave-up", line,
          {{"source", std::string(name_of(what.source))},
-          {"error", std::string(name_of(what.error.code))}});
+          {"error", std::string(name_of(what.error.code))},
+          {"id", std::int64_t{what.id}},
+          {"why", what.error.text()}});
     if (what.endpoint &&
         (what.error.code == ErrorCode::Timeout || what.error.code == ErrorCode::Unreachable))
         m_silence = true;
@@ -214,7 +232,8 @@ void Boot::round_failed() {
                                 : m_resting.empty() ? "no gateway yet; trying again in "
                                                     : "no other gateway yet; trying again in ") +
                     to_text(pause),
-         .fields = {{"round", std::int64_t{m_rounds}}}}});
+         .fields = {{"round", std::int64_t{m_rounds}},
+                    {"pause_us", std::int64_t{pause.count()}}}}});
 }
 
 // A gateway can't be reached by way of itself.
@@ -230,13 +249,15 @@ void Boot::on(LeftBy event) {
 
 void Boot::on(LookupDone event) {
     if (event.endpoints) leave_out_overlay(*event.endpoints, known_prefix());
-    if (m_phase == Phase::Discovering)
-        perform(m_discovery->looked_up(event.id, std::move(event.endpoints), m_now.instant));
+    if (m_phase != Phase::Discovering) return;
+    trace_answer(event);
+    perform(m_discovery->looked_up(event.id, std::move(event.endpoints), m_now.instant));
 }
 
 void Boot::on(Connected event) {
-    if (m_phase == Phase::Discovering)
-        perform(m_discovery->attempt_connected(event.id, m_now.instant));
+    if (m_phase != Phase::Discovering) return;
+    trace_attempt("attempt-connected", event.id);
+    perform(m_discovery->attempt_connected(event.id, m_now.instant));
 }
 
 void Boot::on(AttemptFailed event) {
@@ -281,6 +302,7 @@ void Boot::on(Authenticated event) {
     if (m_phase != Phase::Discovering) return emit(Disconnect{event.id});
     const auto candidate = m_discovery->candidate_of(event.id);
     if (!candidate) return emit(Disconnect{event.id});
+    trace_attempt("attempt-authenticated", event.id);
     perform(m_discovery->attempt_authenticated(event.id));
     const auto attempt =
         std::ranges::find(m_attempts, event.id, &decltype(m_attempts)::value_type::first);
@@ -289,7 +311,7 @@ void Boot::on(Authenticated event) {
         candidate->endpoint.text() + " via " + std::string(name_of(candidate->source));
     const std::vector<LogField> fields = {{"endpoint", candidate->endpoint.text()},
                                           {"source", std::string(name_of(candidate->source))}};
-    report_stage(Stage::Discover, where, began - m_stage_began, fields);
+    report_stage(Stage::Discover, where, began - m_stage_began, fields, m_now.instant - began);
     report_stage(Stage::Authenticate, m_in.settings.gateway_name, m_now.instant - began, fields);
     m_conversation = Conversation{
         .id = event.id,

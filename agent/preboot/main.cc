@@ -18,6 +18,7 @@
 #include "preboot/prepare.h"
 #include "preboot/probe.h"
 #include "preboot/shell.h"
+#include "preboot/tell.h"
 
 namespace fortros {
 
@@ -127,7 +128,7 @@ static int run(PrebootOptions options, char** arguments) {
     const ExitStatus status = boot(options, arguments, log);
     report_resources(log);
     if (status == ExitStatus::Joined) return 0;
-    log.write({.level = Level::Notice, .event = "advice", .message = std::string(explain(status))});
+    log.write({.level = Level::Notice, .event = "advice", .message = explain(status)});
     switch (wanted_on_failure(options)) {
         case OnFailure::Exit: break;
         case OnFailure::Reboot:
@@ -202,36 +203,6 @@ static int probe(PrebootOptions options, char** arguments) {
     return static_cast<int>(report->status());
 }
 
-// What would fail at boot, as far as it can be known here.
-static int check_config(const PrebootOptions& options) {
-    const auto complain = [](const Failure& failure) {
-        std::fprintf(stderr, "fortros-preboot: %s\n", failure.error.text().c_str());
-        return static_cast<int>(failure.status);
-    };
-    const auto settings = prepare_settings(options);
-    if (!settings) return complain(settings.error());
-    if (Status status = crypto::initialise(); !status)
-        return complain({ExitStatus::Internal, status.error()});
-    const auto anchors = prepare_anchors(*settings);
-    if (!anchors) return complain(anchors.error());
-    if ((*anchors)->latest_not_after() < wall_now())
-        return complain({ExitStatus::TrustAnchorInvalid,
-                         {ErrorCode::Untrusted,
-                          "every certificate in '" + settings->ca_file + "' has expired"}});
-    const auto invite = prepare_invite(*settings);
-    if (!invite) return complain(invite.error());
-    std::printf("%s: good\n", options.config.c_str());
-    std::printf("  gateway    %s, port %u\n", settings->gateway_name.c_str(),
-                unsigned{settings->port});
-    std::printf("  sources    %s\n", settings->sources.text().c_str());
-    std::printf("  pinned CA  %s: %zu, in force until %s\n", settings->ca_file.c_str(),
-                (*anchors)->count(), to_rfc3339((*anchors)->latest_not_after()).c_str());
-    std::printf("  invite     %s\n", invite->empty()
-                                         ? "none: only an enrolled node can boot with this"
-                                         : settings->invite_file.c_str());
-    return 0;
-}
-
 static int preboot_main(int count, char** arguments) {
     const auto options = parse_preboot_options(
         std::span<const char* const>(arguments, static_cast<std::size_t>(count)).subspan(1));
@@ -243,6 +214,8 @@ static int preboot_main(int count, char** arguments) {
         case PrebootOptions::Verb::Help: std::fputs(preboot_help.data(), stdout); return 0;
         case PrebootOptions::Verb::Version: std::puts(version); return 0;
         case PrebootOptions::Verb::CheckConfig: return check_config(*options);
+        case PrebootOptions::Verb::Report: return report(*options);
+        case PrebootOptions::Verb::Explain: return explain(*options);
         case PrebootOptions::Verb::Probe: return probe(*options, arguments);
         case PrebootOptions::Verb::Run: return run(*options, arguments);
     }

@@ -14,13 +14,16 @@
 namespace fortros {
 
 struct PrebootOptions {
-    enum class Verb { Run, Probe, CheckConfig, Help, Version };
+    enum class Verb { Run, Probe, CheckConfig, Report, Explain, Help, Version };
     Verb verb = Verb::Run;
     std::string config{default_settings_path};
     // Absent: /proc/cmdline for run, none for check-config, which judges an image and not this boot.
     std::optional<std::string> kernel_command_line{};
     std::string run_directory{fortros::run_directory};
-    bool json = false;  // of probe
+    bool json = false;        // of probe
+    std::string events{};     // of report; empty: in the run directory
+    std::string svg{};        // of report; empty: as text
+    std::string explained{};  // of explain; empty: all
 };
 
 extern const std::string_view preboot_help;

@@ -191,7 +191,7 @@ std::string to_text(const ProbeReport& report) {
                std::string(name_of(winner->candidate.source)) + ", found after " +
                to_text(*winner->ended) + "\n";
     const ExitStatus status = report.status();
-    return text + std::string(name_of(status)) + ": " + std::string(explain(status)) + "\n";
+    return text + std::string(name_of(status)) + ": " + explain(status) + "\n";
 }
 
 }  // namespace fortros

@@ -57,7 +57,7 @@ void BootWorld::move_clock(Instant to) {
 }
 
 ExitStatus BootWorld::boot() {
-    log.clear(), sources_asked.clear(), connected.clear(), order.clear();
+    log.clear(), entries.clear(), sources_asked.clear(), connected.clear(), order.clear();
     lookups.clear(), named.clear(), requests.clear(), told_to_wait.clear();
     most_lookups = most_connections = bound = 0;
     preferred_links.clear();
@@ -342,6 +342,8 @@ void BootWorld::perform_network(BootAction& action) {
 
 void BootWorld::perform(BootAction action) {
     if (auto* report = std::get_if<Report>(&action)) {
+        entries.emplace_back(now.instant, report->entry);
+        if (report->entry.audience == Audience::Programs) return;
         log.push_back(report->entry.message);
         tell("| " + report->entry.message);
     } else if (auto* finish = std::get_if<Finish>(&action)) {

@@ -55,7 +55,8 @@ struct BootWorld : FakeNetwork {
 
     // What the last boot did.
     std::vector<std::string> log;
-    std::vector<Source> sources_asked;  // look-ups, in order
+    std::vector<std::pair<Instant, LogEntry>> entries;  // the same, and what is for programs only
+    std::vector<Source> sources_asked;                  // look-ups, in order
     std::vector<Discovery::Lookup> lookups;
     std::set<Endpoint> named;  // by resolvers that the node has heard
     std::vector<Endpoint> connected;

@@ -28,6 +28,12 @@ TEST_CASE("the command line says what to do and with which files") {
 
     CHECK(parse({"check-config", "/x"})->config == "/x");
     CHECK(parse({"check-config"})->verb == PrebootOptions::Verb::CheckConfig);
+    CHECK(parse({"report"})->verb == PrebootOptions::Verb::Report);
+    CHECK(parse({"report", "--svg", "/s", "--events", "/e"})->svg == "/s");
+    CHECK(parse({"report", "--svg", "/s", "--events", "/e"})->events == "/e");
+    CHECK(parse({"explain"})->explained.empty());
+    CHECK(parse({"explain", "7"})->explained == "7");
+    CHECK(parse({"explain", "7"})->verb == PrebootOptions::Verb::Explain);
     CHECK(parse({"--help"})->verb == PrebootOptions::Verb::Help);
     CHECK(parse({"run", "-h"})->verb == PrebootOptions::Verb::Help);
     CHECK(parse({"--version"})->verb == PrebootOptions::Verb::Version);
@@ -40,7 +46,13 @@ TEST_CASE("what is not understood is an error that points to the help") {
                                                                  {"--config"},
                                                                  {"run", "run"},
                                                                  {"run", "/x"},
-                                                                 {"check-config", "/x", "/y"}}) {
+                                                                 {"check-config", "/x", "/y"},
+                                                                 {"explain", "7", "8"},
+                                                                 {"report", "/x"},
+                                                                 {"report", "--svg"},
+                                                                 {"--svg", "/s"},
+                                                                 {"run", "--events", "/e"},
+                                                                 {"report", "explain"}}) {
         const auto options = parse(bad);
         REQUIRE(!options);
         CHECK(options.error().code == ErrorCode::InvalidArgument);
