@@ -1,0 +1,15 @@
+# Completion of fortros-maintainer for bash. It needs nothing of bash-completion, and asks no program.
+# shellcheck shell=bash
+
+_fortros_maintainer() {
+    local word=${COMP_WORDS[COMP_CWORD]}
+    COMPREPLY=()
+    if [ "${COMP_WORDS[COMP_CWORD - 1]}" = --run-directory ]; then
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+    elif [ "$COMP_CWORD" = 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W 'run status guard-variables --run-directory --help --version' -- "$word")
+    else
+        mapfile -t COMPREPLY < <(compgen -W '--run-directory' -- "$word")
+    fi
+}
+complete -o filenames -F _fortros_maintainer fortros-maintainer
