@@ -22,13 +22,20 @@ def make_esp(path, uki):
 
 def make_ext4(path, tree, label):
     """A file system that holds a cpio.Tree, everything owned by root."""
-    path = pathlib.Path(path)
-    path.unlink(missing_ok=True)
-    size = sum(len(entry.data) for entry in tree.entries.values()) + ROOT_SLACK_BYTES
     with tempfile.TemporaryDirectory(prefix="root-") as folder:
         tree.write_to(folder)
-        _run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "root_owner=0:0,lazy_itable_init=1",
-             "-L", label, "-d", folder, path, f"{size // 1024}k")
+        return make_ext4_of(path, folder, label)
+
+
+def make_ext4_of(path, folder, label):
+    """The same, of a folder."""
+    path = pathlib.Path(path)
+    path.unlink(missing_ok=True)
+    files = [file for file in pathlib.Path(folder).rglob("*") if not file.is_symlink()]
+    # A file takes whole blocks, and an inode.
+    size = sum((file.stat().st_size + 4095) // 4096 * 4096 + 512 for file in files if file.is_file()) + 4608 * len(files) // 4
+    _run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "root_owner=0:0,lazy_itable_init=1",
+         "-N", len(files) * 2 + 4096, "-L", label, "-d", folder, path, f"{(size + size // 16 + ROOT_SLACK_BYTES) // 1024}k")
     return path
 
 

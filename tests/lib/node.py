@@ -39,12 +39,12 @@ def real_root():
 
 
 class Node:
-    def __init__(self, folder, plug=None, root=None):
+    def __init__(self, folder, plug=None, root=None, root_disk=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.plug = plug
         self.firmware = qemu.Firmware.fresh(self.folder / "nvram.fd")
-        self.root_disk = disks.make_ext4(self.folder / "root.ext4", root or real_root(), image.ROOT_LABEL)
+        self.root_disk = root_disk or disks.make_ext4(self.folder / "root.ext4", root or real_root(), image.ROOT_LABEL)
 
     def boot(self, name, uki, **options):
         """Power on, by the firmware. `options` are those of NodeBoot."""

@@ -37,7 +37,7 @@ class World(Guest):
                 files[f"{_home(name)}/{file.name}"] = (file, 0o600)
         nics = [qemu.Nic(plug, MAC), *([qemu.Nic(stub, STUB_MAC)] if stub else [])]
         super().__init__("world", folder=folder, files=files, nics=nics, memory_mib=MEMORY_MIB,
-                         programs=["ip", "wg", "nft", "unbound", "dnsmasq", OUT / "gateway/fortros-gateway"],
+                         programs=["ip", "wg", "nft", "ping", "unbound", "dnsmasq", OUT / "gateway/fortros-gateway"],
                          modules=["dummy", "wireguard", "nf_tables"], on_line=on_line)
         self._gateway = None
         self._has_stub = stub is not None

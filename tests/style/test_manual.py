@@ -128,7 +128,7 @@ def test_completion_offers_every_command():
         seconds = {name.split()[1] for name in commands if name.startswith(first + " ")}
         if seconds:
             assert completions("fortros-gateway", first, "") == seconds
-    verbs = set(re.findall(r'argument [!=]= "([a-z][a-z-]+)"', read("agent/maintainer/main.cc")))
+    verbs = set(re.findall(r'word == "([a-z][a-z-]+)"', read("agent/maintainer/main.cc")))
     assert {word for word in completions("fortros-maintainer", "") if not word.startswith("-")} == verbs
 
 

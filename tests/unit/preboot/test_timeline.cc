@@ -39,13 +39,6 @@ static const BootTimeline::Row* row(const BootTimeline& timeline, Group group,
     return found == timeline.rows.end() ? nullptr : &*found;
 }
 
-static std::size_t count(std::string_view text, std::string_view part) {
-    std::size_t number = 0;
-    for (auto at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1))
-        ++number;
-    return number;
-}
-
 // A whole boot with a dead cached address, a slow link and a DNS answer.
 static void boot_by_detour(BootWorld& world) {
     world.settings.gateways = {dead};
