@@ -29,7 +29,7 @@ inline constexpr Duration plan_interval_settled = 1min;
 // Wants that were not answered so often make the next one in the order a substitute.
 inline constexpr unsigned patient_attempts = 3;
 // A link that is no longer wished for is let go after so long.
-inline constexpr Duration spare_patience = 5min;
+inline constexpr Duration spare_patience = 2min;
 // One endpoint of several is tried for so long; the kernel repeats a handshake after 5 s.
 inline constexpr Duration try_time = 6s;
 // A tunnel that never worked is given up after two rounds of tries, but not before.

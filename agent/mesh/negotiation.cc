@@ -414,7 +414,7 @@ void Negotiation::settle(Entry entry, Instant now) {
 
 void Negotiation::link(Entry entry, Instant now) {
     entry->second.state = LinkState::Linked;
-    entry->second.not_before = now + jittered(keep_hold);
+    entry->second.not_before = now + jittered(young_hold);
     m_outcome.changes.push_back({entry->first, true});
 }
 

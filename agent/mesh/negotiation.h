@@ -47,8 +47,10 @@ inline constexpr Duration request_retry = 1s;
 // After a request that nobody answered, doubled with each in a row up to the limit.
 inline constexpr Duration unanswered_hold = 1min;
 inline constexpr Duration unanswered_hold_limit = 1h;
-// After "keep", and before a link that was only just agreed may be left.
+// After "keep".
 inline constexpr Duration keep_hold = 10min;
+// Before a link that was only just agreed may be left: the other may have measured nothing yet.
+inline constexpr Duration young_hold = 2min;
 // After a link has ended by agreement, before it is wanted again; and after it was found to be one
 // end's only.
 inline constexpr Duration ended_hold = 10min;

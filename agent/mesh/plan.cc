@@ -99,9 +99,27 @@ private:
     }
 
     void nearest(std::size_t places) {
-        best(Why::Near, places, [](const Candidate& some) {
-            return some.merits.rtt.has_value() && (!some.merits.linked || some.works);
+        const Duration limit = near_limit();
+        best(Why::Near, places, [limit](const Candidate& some) {
+            if (!some.merits.rtt) return false;
+            // Whom nobody has measured is worth a try; and who is linked is not left for a trifle.
+            const bool is_strict = some.merits.measured && !some.merits.linked;
+            return (!some.merits.linked || some.works) &&
+                   *some.merits.rtt <= (is_strict ? limit : limit * 2);
         });
+    }
+
+    Duration near_limit() const {
+        static constexpr std::size_t enough = 3;
+        std::vector<Duration> some;
+        for (const Wish& wish : m_wishes) {
+            const Candidate* known = wish.why == Why::Fallback ? find(wish.key) : nullptr;
+            if (known && known->merits.measured) some.push_back(*known->merits.rtt);
+        }
+        if (some.size() < enough) return near_always;
+        const auto middle = some.begin() + static_cast<std::ptrdiff_t>(some.size() / 2);
+        std::ranges::nth_element(some, middle);
+        return std::max(near_always, *middle / 2);
     }
 
     void lifelines() {

@@ -24,6 +24,9 @@ inline constexpr double demand_to_gain = 256 * 1024;
 inline constexpr double demand_to_keep = 64 * 1024;
 // So many places there are for the nearest whatever the traffic.
 inline constexpr std::size_t near_minimum = 2;
+// Near is who is nearer than this, or than half of what most of the fallback's (who are anybody)
+// are: a place is better left to somebody who is than given to one more of the far.
+inline constexpr Duration near_always = 10ms;
 // How far down an order a substitute for a neighbour that does not answer is looked for, and how far
 // by a node that has hardly any link.
 inline constexpr std::size_t fallback_depth = 8;
