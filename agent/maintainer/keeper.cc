@@ -4,6 +4,7 @@
 
 #include "maintainer/adoption.h"
 #include "maintainer/report.h"
+#include "maintainer/serf_setup.h"
 #include "os/clock.h"
 #include "os/files.h"
 #include "os/forwarding.h"
@@ -98,6 +99,28 @@ Status Keeper::prepare() {
                                      .anchors = m_parts.anchors,
                                      .listener = *this},
                                     feed_self()));
+    return m_settings.engine == Engine::Serf ? prepare_serf() : Status{};
+}
+
+Status Keeper::prepare_serf() {
+    const Endpoint& agent = m_settings.serf_agent;
+    auto password = TRY(write_serf_config({.directory = m_parts.directory,
+                                           .node = m_hand_off.node,
+                                           .overlay_address = m_hand_off.overlay_address,
+                                           .agent = agent,
+                                           .key_file = m_settings.serf_key_file},
+                                          m_parts.random));
+    m_serf.emplace(SerfMembershipParts{.loop = m_parts.loop,
+                                       .log = m_parts.log,
+                                       .random = m_parts.random,
+                                       .listener = *this,
+                                       .estimated =
+                                           [this](const PublicKey& member, Duration rtt) {
+                                               m_mesh->estimated(member, rtt, monotonic_now());
+                                           }},
+                   m_hand_off.node, m_hand_off.prefix, agent, std::move(password));
+    m_serf->announce(m_hand_off.attestation);
+    introduce_serf();
     return {};
 }
 
@@ -126,6 +149,7 @@ void Keeper::begin_mesh() {
 
 void Keeper::start() {
     m_feed->start();
+    if (m_serf) m_serf->start();
     round();
 }
 
@@ -369,6 +393,7 @@ void Keeper::write_status() {
                                    .wanted = m_mesh->overlay(),
                                    .peers = m_mesh->report(reported_others, monotonic_now()),
                                    .membership = m_feed->status(),
+                                   .serf = m_serf ? std::optional(m_serf->status()) : std::nullopt,
                                    .claims = m_roster.claims(),
                                    .refused = m_roster.refused(),
                                    .document_serial = m_roster.document_serial(),

@@ -24,6 +24,7 @@
 #include "maintainer/messenger.h"
 #include "maintainer/reconcile.h"
 #include "maintainer/roster.h"
+#include "maintainer/serf_membership.h"
 #include "maintainer/settings.h"
 #include "mesh/mesh.h"
 #include "os/demand_counter.h"
@@ -73,6 +74,7 @@ private:
 
     // keeper.cc: the rounds
     Status prepare();
+    Status prepare_serf();
     void begin_mesh();
     void send_beacons();
     void round();
@@ -110,6 +112,7 @@ private:
     void members_changed();
     void remove_expired();
     void relays_changed();
+    void introduce_serf();
     void take_own(const Attestation& own, const Bytes& bytes);
     void heard_org(const std::vector<Bytes>& signers, ByteView document) override;
     void heard_gateways(std::vector<MeshPeer> gateways) override;
@@ -136,6 +139,7 @@ private:
     std::unique_ptr<LinkMonitor> m_monitor;
     std::optional<Beacons> m_beacons;
     std::unique_ptr<MemberFeed> m_feed;
+    std::optional<SerfMembership> m_serf;   // where the settings say so
     std::optional<DemandCounter> m_demand;  // absent: the kernel can't count
     FirmwareVariables m_variables;
     std::unique_ptr<StateStore> m_state_store;

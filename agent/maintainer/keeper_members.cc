@@ -220,6 +220,17 @@ void Keeper::relays_changed() {
         relays[relay->key] = relay->endpoints;
     if (std::exchange(m_relays, relays) != relays && !std::exchange(m_is_first_look, false))
         m_feed->renew_within(relays_renewal_time);
+    if (m_serf) introduce_serf();
+}
+
+// Lighthouses, and for an organisation that has none the neighbours that follow from the keys.
+void Keeper::introduce_serf() {
+    std::vector<IpAddress> others;
+    for (const mesh::Member* relay : m_roster.members().relays())
+        if (relay->role == Role::Lighthouse) others.push_back(relay->address);
+    for (const mesh::Member* neighbour : m_roster.members().fallback(m_hand_off.node))
+        others.push_back(neighbour->address);
+    m_serf->introduce(std::move(others));
 }
 
 void Keeper::renewed(const Joined& joined, const GatewayIdentity& gateway,
@@ -242,6 +253,7 @@ void Keeper::renewed(const Joined& joined, const GatewayIdentity& gateway,
 // kernel has.
 void Keeper::take_own(const Attestation& own, const Bytes& bytes) {
     m_hand_off.attestation = bytes;
+    if (m_serf) m_serf->announce(bytes);
     const bool is_other_role = own.role != m_hand_off.role;
     m_hand_off.role = own.role;
     if (!m_mesh) return;

@@ -60,7 +60,13 @@ stay as they are; started again it takes up where it was, and an upgrade is a re
 
 settings (/etc/fortros/maintainer.conf, need not be there):
   [Membership]
-  Engine=gateway      where news of members come from
+  Engine=gateway      where news of members come from: `gateway`, the gateways' feed; `serf`, a Serf
+                      agent on each node (fortros-serf.service) beside it
+  [Serf]
+  KeyFile=/etc/fortros/serf.key
+                      32 bytes in base64 (`serf keygen`), the same on all nodes: Serf's encryption
+  Agent=127.0.0.1:7373
+                      where this node's agent is spoken with
   [Mesh]
   Metered=no          yes: the uplink costs by the byte; half the peers, and no NAT kept open for idle
                       ones
@@ -70,6 +76,7 @@ files:
   /run/fortros/maintainer.json  what status shows, written every few seconds
   /run/fortros/maintainer.prom  the same as numbers (OpenMetrics), for a collector that reads files
   /run/fortros/members.jsonl    the members that are known, for the next start
+  /run/fortros/serf.json        with Engine=serf: what the Serf agent is started with
 
 exit status:
   0 ended by a signal, or all is done      4 the interfaces can't be adopted

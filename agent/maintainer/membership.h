@@ -42,11 +42,11 @@ protected:
 };
 
 struct MembershipStatus {
-    std::string_view engine;         // "gateway"
+    std::string_view engine;         // "gateway", "serf"
     std::optional<Instant> heard{};  // when it was last known to be up to date
     std::string source{};            // who said so
     std::string problem{};           // why nobody says so now; empty: somebody does
-    std::uint64_t revision = 0;
+    std::uint64_t revision = 0;      // of the feed; of Serf, how many members it knows
 };
 
 class Membership {

@@ -97,6 +97,16 @@ static Json membership_json(const ReportInputs& in) {
     return json;
 }
 
+// Serf beside the gateways' feed.
+static Json serf_json(const MembershipStatus& serf, Instant now) {
+    Json json{Json::Object{}};
+    json.set("agent", serf.source);
+    json.set("members", whole(serf.revision));
+    if (serf.heard) json.set("heard_seconds_ago", seconds_of(now - *serf.heard));
+    if (!serf.problem.empty()) json.set("problem", serf.problem);
+    return json;
+}
+
 static Json datagrams_json(const ReportInputs& in) {
     Json json{Json::Object{}};
     json.set("sent", whole(in.datagrams_sent));
@@ -120,6 +130,7 @@ Json status_of(const ReportInputs& in) {
     if (const auto own = parse_attestation(in.hand_off.attestation))
         json.set("attested_until", to_rfc3339(own->not_after));
     json.set("membership", membership_json(in));
+    if (in.serf) json.set("serf", serf_json(*in.serf, in.now));
     json.set("changes_last_round", whole(in.changes));
     json.set("datagrams", datagrams_json(in));
     json.set("interfaces", interfaces_json(in));
@@ -212,12 +223,24 @@ static std::string membership_text(const Json& status) {
     return problem.empty() ? text : text + "\n           not now: " + problem;
 }
 
+static std::string serf_text(const Json& status) {
+    const Json* found = status.find("serf");
+    if (!found) return {};
+    const std::string problem = text_in(*found, "problem");
+    return "serf       " +
+           (problem.empty() ? text_in(*found, "members") + " members known to the agent at " +
+                                  text_in(*found, "agent")
+                            : problem) +
+           "\n";
+}
+
 std::string status_text(const Json& status) {
     std::string text;
     text += "node       " + text_in(status, "overlay_address") + ", " + text_in(status, "role") +
             ", " + text_in(status, "node") + "\n";
     text += "attested   until " + text_in(status, "attested_until") + "\n";
     text += "members    " + membership_text(status) + "\n";
+    text += serf_text(status);
     text += "as of      " + text_in(status, "time") + "\n";
     for (const Json& warning : array_in(status, "warnings"))
         if (const auto* words = warning.string()) text += "warning    " + *words + "\n";

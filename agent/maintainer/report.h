@@ -2,6 +2,7 @@
 // numbers for a collector. Pure: it is given everything that it tells.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,8 +27,9 @@ struct ReportInputs {
     const mesh::WantedOverlay& wanted;
     std::vector<mesh::PeerReport> peers{};
     MembershipStatus membership{};
-    std::size_t claims = 0;   // that wait to be checked
-    std::size_t refused = 0;  // that were no good
+    std::optional<MembershipStatus> serf{};  // where it is an engine, too
+    std::size_t claims = 0;                  // that wait to be checked
+    std::size_t refused = 0;                 // that were no good
     std::uint64_t document_serial = 0;
     std::uint64_t datagrams_sent = 0, datagrams_received = 0, datagrams_refused = 0,
                   datagrams_failed = 0;

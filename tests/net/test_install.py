@@ -19,6 +19,7 @@ NODE = {
     "/usr/lib/systemd/network/80-fortros-uplink.network.example": 0o644,
     "/usr/lib/systemd/networkd.conf.d/fortros.conf": 0o644,
     "/usr/lib/systemd/system/fortros-maintainer.service": 0o644,
+    "/usr/lib/systemd/system/fortros-serf.service": 0o644,
     "/usr/lib/systemd/system/fortros-variables.service": 0o644,
     "/usr/share/bash-completion/completions/fortros-preboot": 0o644,
     "/usr/share/bash-completion/completions/fortros-maintainer": 0o644,

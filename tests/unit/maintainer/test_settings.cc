@@ -27,3 +27,15 @@ TEST_CASE("maintainer settings: what is not known is an error with its line") {
     CHECK(why_not("[Mesh]\nMetered=perhaps\n").contains("Metered="));
     CHECK(why_not("[Membership]\nEngine=rumour\n").contains("one of gateway"));
 }
+
+// A stranger's agent would be believed, or the agent's password sent to another host.
+TEST_CASE("maintainer settings: Serf's agent is on this host") {
+    const auto settings = parse_maintainer_settings(
+        "[Membership]\nEngine=serf\n[Serf]\nAgent=[::1]:7000\nKeyFile=/etc/serf.key\n", "m.conf");
+    REQUIRE(settings);
+    CHECK(settings->engine == Engine::Serf);
+    CHECK(settings->serf_agent == *Endpoint::parse("[::1]:7000"));
+    CHECK(settings->serf_key_file == "/etc/serf.key");
+    CHECK(why_not("[Serf]\nAgent=192.0.2.1:7373\n").contains("this host"));
+    CHECK(why_not("[Serf]\nAgent=localhost\n").contains("this host"));
+}
