@@ -14,7 +14,7 @@ fortros-maintainer. Each box is a network namespace of the guest's kernel; nothi
 The office and the cottage have the same private prefix, and desk1 and home the same address in it. A NAT
 keeps the port that it is given where it can and lets in who was spoken to; it has no hairpin.
 
-    bed = Bed()                       # all are in the overlay, every maintainer runs
+    bed = Bed().start()               # all are in the overlay, every maintainer runs
     with bed.pings("desk1", "home") as pings:
         bed.cut(("office", "cottage"))
         ...
@@ -40,7 +40,7 @@ HOME = "/etc/fortros"
 MEMORY_MIB = 512
 MODULES = ["wireguard", "nf_tables", "nft_chain_nat", "nft_masq", "nft_ct", "nft_fib_inet", "nf_conntrack", "veth",
            "bridge", "sch_prio", "sch_netem"]
-FAR_MS = 60  # of pairs of sites that a test has made far from each other, each way
+FAR_MS = 40  # between sites of different continents, each way; everything else has its line's delay
 MESH_PORT = 5180
 
 
@@ -61,14 +61,16 @@ class Flow:
 
 
 LINES = {
-    "gw": Line("203.0.113.2/28", "203.0.113.1", "4ms"),
+    "gw": Line("203.0.113.2/28", "203.0.113.1", "30ms"),
     "lh1": Line("203.0.113.18/28", "203.0.113.17", "3ms"),
-    "lh2": Line("203.0.113.34/28", "203.0.113.33", "8ms"),
+    "lh2": Line("203.0.113.34/28", "203.0.113.33", "3ms"),
     "vps": Line("203.0.113.50/28", "203.0.113.49", "5ms"),
     "office": Line("198.51.100.2/28", "198.51.100.1", "5ms"),
     "cottage": Line("198.51.100.18/28", "198.51.100.17", "10ms"),
     "hotel": Line("198.51.100.34/28", "198.51.100.33", "20ms", "1%"),
 }
+# The office prefers lh1, the cottage lh2.
+FAR = (("office", "lh2"), ("cottage", "lh1"), ("lh1", "lh2"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +176,10 @@ def site_of(node):
     return next((name for name, lan in LANS.items() if node in lan.hosts), node)
 
 
+def _both_ways(pairs):
+    return [pair for one, other in pairs for pair in ((one, other), (other, one))]
+
+
 def _mac(number):
     return f"02:f0:00:00:{number >> 8:02x}:{number & 255:02x}"
 
@@ -222,7 +228,6 @@ def set_up_routers():
         lines.append(f"ip -n {place} -batch - <<'end'\n" + "\n".join(commands) + "\nend")
         if place != "gw":
             lines.append(f"ip netns exec {place} sysctl -qw net.ipv4.ip_forward=1")
-    lines.append("ip netns exec gw sysctl -qw net.ipv6.conf.all.forwarding=1")
     for node in EVERYBODY:
         lines.append(f"ip -n {node} link set lo up")
     lines.append("ip netns exec inet nft -f /etc/bed/internet.nft")
@@ -239,10 +244,9 @@ def node_settings(name, gateway_name):
 
 
 class Bed:
-    """The guest with all of it, made once for the tests of a file. `cuts`: pairs of sites between which there is no
-    way from the beginning, until the first test heals it."""
+    """The guest with all of it, made once for the tests of a file. Nobody is maintained before start()."""
 
-    def __init__(self, *, cuts=(), programs=()):
+    def __init__(self, *, programs=()):
         self._folder = tempfile.TemporaryDirectory(prefix="bed.")
         self.org = Org.make(pathlib.Path(self._folder.name) / "org")
         gateway = self.org.gateway(pathlib.Path(self._folder.name) / "gw")
@@ -261,6 +265,7 @@ class Bed:
         self.guest.__enter__()
         self.guest.run("/bin/ip -batch /etc/bed/topology && sh /etc/bed/routers.sh")
         self.guest.run("mkdir -p /run/gateway /run/traffic")
+        self._add("far", _both_ways(FAR))
         self.start_gateway()
         self.addresses = {}
         self.keys = {}
@@ -268,8 +273,10 @@ class Bed:
         for name in LIGHTHOUSES:
             self.gateway("lighthouse set", self.addresses[name], f"--endpoint {public(name)}:{LIGHTHOUSE_PORT}")
         self._enrol(NODES)
-        self.cut(*cuts)
+
+    def start(self):
         self.start_maintainers(EVERYBODY)
+        return self
 
     def _stripped(self, program):
         """Without its symbols, which are most of it: all files of the guest are in its memory."""
@@ -291,15 +298,16 @@ class Bed:
         """Until a shell command succeeds, asked now and then: the one CPU is needed for what is waited for."""
         done = self.guest.run(f"until {{ {command}\n}} >/run/until 2>&1; do usleep {int(pause_s * 1e6)}; done",
                               check=False, timeout_s=timeout_s)
-        assert done.status == 0, f"not within {timeout_s} s: {command}\n{self.run('cat /run/until')}\n{self.told()}"
+        assert done.status == 0, f"not within {timeout_s} s: {command}\n{self.run('cat /run/until')}"
 
     def sleep(self, seconds):
         """Where time itself is what a test is about."""
         self.run(f"sleep {seconds}", timeout_s=seconds + 60)
 
     def told(self):
-        """What everybody has said, for a failure's message."""
-        return self.run("tail -n 25 /run/gateway.log /nodes/*/log", check=False)
+        """What everybody has said last and sees now, for a failure's message."""
+        return self.run("tail -n 12 /run/gateway.log /nodes/*/log; for node in /nodes/*; do echo; echo \"$node:\";"
+                        " fortros-maintainer status --run-directory $node/run; done", check=False)
 
     # --- the gateway ---
 
@@ -342,6 +350,7 @@ class Bed:
                            f" >>/nodes/{name}/log 2>&1 & echo $! >/nodes/{name}/pid" for name in names))
         for name in names:
             self.until(f"[ -s /nodes/{name}/run/maintainer.json ] || ! kill -0 $(cat /nodes/{name}/pid)", 60)
+            assert self.runs(name), self.run(f"tail /nodes/{name}/log")
 
     def signal_maintainer(self, name, signal):
         """Ends one, and returns when it is gone."""
@@ -363,7 +372,7 @@ class Bed:
 
     def cut(self, *pairs):
         """Nothing goes between the two sites of each pair any more, either way, and nobody is told."""
-        self._add("cut", [pair for one, other in pairs for pair in ((one, other), (other, one))])
+        self._add("cut", _both_ways(pairs))
 
     def cut_one_way(self, *pairs):
         """Nothing goes from the first to the second."""
@@ -372,10 +381,6 @@ class Bed:
     def cut_off(self, *sites):
         """From everybody."""
         self.cut(*((site, other) for site in sites for other in LINES if other != site))
-
-    def put_far(self, *pairs):
-        """Packets between the two sites of each pair take FAR_MS, each way."""
-        self._add("far", [pair for one, other in pairs for pair in ((one, other), (other, one))])
 
     def _add(self, which, pairs):
         elements = ", ".join(sorted({f"{public(one)} . {public(other)}" for one, other in pairs}))
@@ -389,17 +394,16 @@ class Bed:
             self.run(f"ip -n office link set to-{name} type bridge_slave isolated {word}")
 
     def heal(self):
-        self.at("inet", "nft 'flush set ip paths cut; flush set ip paths far'")
+        self.at("inet", "nft flush set ip paths cut")
         for name in LANS["office"].hosts:
             self.run(f"ip -n office link set to-{name} type bridge_slave isolated off", check=False)
         if self.guest.run("ip -n office link show to-laptop", check=False).status != 0:
             self.carry_laptop("office")
 
     @contextlib.contextmanager
-    def trial(self, begin=None):
-        """Everything is whole at its begin, unless a test has something else to begin with, and at its end; a
-        failure tells what everybody has said."""
-        (begin or self.heal)()
+    def trial(self):
+        """Everything is whole at its begin and at its end; a failure tells what everybody has said."""
+        self.heal()
         try:
             yield self
         except BaseException:
@@ -455,19 +459,29 @@ class Bed:
         self.until(" && ".join(f"{word}ip -n {a} -6 route get {self.addresses[b]} | grep -q 'dev fortros0 '"
                                for a, b in ((one, other), (other, one))), timeout_s)
 
-    def way(self, one, other, count=10):
-        """The lines that real packets take between two nodes now: the flows that have carried all of them."""
-        before = self.flows()
-        self.at(one, f"ping -n -c {count} -i 0.1 -W 5 {self.addresses[other]}")
-        after = self.flows()
-        return {pair for pair, flow in after.items() if flow.packets - before.get(pair, Flow()).packets >= count}
+    def way(self, one, other):
+        """The lines that real packets take between two nodes now: the flows that carry all of some pings. Each must
+        be answered."""
+        way, said = self._way(one, other)
+        assert way is not None, f"{one} to {other}: {said}"
+        return way
 
+    def _way(self, one, other, count=10):
+        before = self.flows()
+        done = self.guest.run(f"ip netns exec {one} ping -n -c {count} -i 0.1 -W 5 {self.addresses[other]}",
+                              check=False)
+        after = self.flows()
+        if f" {count} received" not in done.stdout:
+            return None, done.stdout
+        return {pair for pair, flow in after.items()
+                if flow.packets - before.get(pair, Flow()).packets >= count}, done.stdout
 
     def until_way(self, one, other, expected, timeout_s):
         """Until real packets take these lines at least, or for an empty set none at all."""
         deadline = time.monotonic() + timeout_s
         while True:
-            way = self.way(one, other)
-            if (way >= expected) if expected else not way:
+            way, said = self._way(one, other)
+            if way is not None and (way >= expected if expected else not way):
                 return
-            assert time.monotonic() < deadline, f"not within {timeout_s} s by {expected}, but by {way}"
+            assert time.monotonic() < deadline, \
+                f"{one} to {other} not within {timeout_s} s by {expected}, but by {way}: {said}"

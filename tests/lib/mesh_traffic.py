@@ -82,7 +82,13 @@ class Session:
 
     def lines(self):
         """The numbers that came back: 1, 2, 3, ... for as long as the connection lives."""
-        return [int(line) for line in self._bed.guest.read(self._file).split()]
+        whole, _, _ = self._bed.guest.read(self._file).rpartition("\n")
+        return [int(line) for line in whole.split()]
+
+    def check_whole(self):
+        """Raises when the connection began anew or lost something."""
+        lines = self.lines()
+        assert lines == list(range(1, len(lines) + 1)), f"a connection is not what it was: {lines}"
 
     def wait_echoed(self, more, timeout_s=60):
         goal = len(self.lines()) + more
