@@ -215,7 +215,7 @@ class Embedded:
             overlay_routes=running.run("/usr/sbin/ip -6 route show | grep fortros").stdout.splitlines(),
             rules=running.run("/usr/sbin/ip -6 rule").stdout,
             wg={},
-            maintainer=running.run("/usr/bin/fortros-maintainer status", check=False).stdout,
+            maintainer=running.run("/usr/bin/fortros-maintainer status --json", check=False).stdout,
             dhcp=self._dhcp()[asked:],
             failed_units=running.run("/usr/bin/systemctl --failed --no-legend --plain", check=False).stdout,
             said="\n".join(running.machine.console.lines),
