@@ -143,7 +143,7 @@ def test_the_first_who_asks_starts_it():
     """Its sockets would be open, and nobody behind them."""
     facts = told().facts
     assert (facts["before the first"], facts["then"]) == ("inactive", "active")
-    assert facts["ready"].splitlines() == [f"{name}: ok" for name in ("serving", "registry", "tunnels", "certificates")]
+    assert facts["ready"].splitlines() == [f"{name}: ok" for name in ("serving", "registry", "tunnels", "relay", "certificates")]
     assert facts["says"] == "serves on [::]:443, for operators on 127.0.0.1:9543"
 
 
