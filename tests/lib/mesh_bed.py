@@ -246,7 +246,7 @@ def node_settings(name, gateway_name):
 class Bed:
     """The guest with all of it, made once for the tests of a file. Nobody is maintained before start()."""
 
-    def __init__(self, *, programs=()):
+    def __init__(self, *, programs=(), settings=None):
         self._folder = tempfile.TemporaryDirectory(prefix="bed.")
         self.org = Org.make(pathlib.Path(self._folder.name) / "org")
         gateway = self.org.gateway(pathlib.Path(self._folder.name) / "gw")
@@ -258,6 +258,7 @@ class Bed:
                   "/etc/bed/nat.nft": NAT, "/etc/bed/internet.nft": INTERNET}
         for name in EVERYBODY:
             files[f"/nodes/{name}/preboot.conf"] = node_settings(name, self.org.gateway_name)
+        files |= settings or {}  # path in the guest → content, for all nodes alike
         agents = [self._stripped(OUT / f"agent/{name}/fortros-{name}") for name in ("gateway", "preboot", "maintainer")]
         self.guest = Guest("bed", programs=["wg", "ip", "tc", "nft", "ping", *agents, *programs], files=files,
                            modules=MODULES, memory_mib=MEMORY_MIB, prefer_programs=True)

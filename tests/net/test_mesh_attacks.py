@@ -9,6 +9,7 @@ from lib.mesh_bed import Bed, EVERYBODY, MESH_PORT
 from lib.once import once
 
 TIME_LIMIT_S = 240
+ALONE = True  # it judges seconds
 PROMISED_S = 10
 DIRECT_WITHIN_S = 60
 HOMES = ("office", "cottage")

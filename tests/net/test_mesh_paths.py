@@ -11,6 +11,7 @@ from lib.mesh_bed import EVERYBODY, LINES, NODES, Bed
 from lib.once import once
 
 TIME_LIMIT_S = 240
+ALONE = True  # it judges seconds
 PROMISED_S = 10
 DIRECT_WITHIN_S = 60
 HOMES = ("office", "cottage")
