@@ -61,6 +61,10 @@ struct Contact {
 
     std::optional<Endpoint> lan{};  // by its beacon
     Instant lan_not_before{};
+    Duration lan_hold{};  // the last one
+
+    // A beacon that nothing has refuted of late.
+    bool maybe_on_link(Instant now) const { return lan && lan_not_before <= now; }
 
     std::optional<Wish> wish{};
     std::optional<Instant> spare_since{};  // linked, and not wished for since

@@ -20,11 +20,18 @@ bool neighbours(const IpAddress& a, const IpAddress& b) {
 
 Nat nat_of(std::span<const IpAddress> underlay, std::span<const Sight> sights) {
     std::vector<Endpoint> direct;
+    bool seen_inside = false;
     for (const Sight& sight : sights) {
-        if (is_own(sight.seen.address, underlay)) return Nat::None;
-        // On the link no NAT is in between.
-        if (sight.direct && !is_private(sight.seen.address)) direct.push_back(sight.seen);
+        const bool is_inside = is_private(sight.seen.address);
+        if (is_own(sight.seen.address, underlay)) {
+            if (!is_inside) return Nat::None;
+            // On the link no NAT is in between: that says nothing of the way out of it.
+            seen_inside = seen_inside || !sight.direct;
+        } else if (sight.direct && !is_inside) {
+            direct.push_back(sight.seen);
+        }
     }
+    if (seen_inside && direct.empty()) return Nat::None;
     if (direct.size() < 2) return Nat::Unknown;
     // By family: a mapping of IPv4 says nothing of one of IPv6.
     bool compared = false;

@@ -40,7 +40,7 @@ std::string_view name_of(LinkVerb verb);  // "want", "may-leave", ...
 enum class RefuseReason : std::uint8_t {
     Full = 1,   // no place, and the asker has links enough
     NotMember,  // the attestation does not check, is expired or revoked
-    Unwilling,  // a metered or a leaving node
+    Unwilling,  // a metered or a leaving node, or NATs leave no way
 };
 std::string_view name_of(RefuseReason reason);
 

@@ -152,12 +152,25 @@ void Mesh::State::heard(const LanHint& hint, Instant now) {
     if (!(known && known->lan) &&
         std::ranges::count_if(contacts, on_link) >= static_cast<std::ptrdiff_t>(lan_limit))
         return;
+    if (known && known->lan == hint.endpoint) return;
+    if (!heard_before(hint, now)) return;
     Contact& contact = contact_of(*member);
-    if (contact.lan == hint.endpoint) return;
     if (!contact.lan) contact.lan_not_before = {};
     contact.lan = hint.endpoint;
     plan_soon(now);
     if (contact.tunnel) schedule(contact, now);
+}
+
+// A stray or replayed beacon is heard once; one of somebody who is here goes on.
+bool Mesh::State::heard_before(const LanHint& hint, Instant now) {
+    std::erase_if(lan_hints, [&](const auto& it) { return now - it.second > hint_memory; });
+    const auto same = [&](const auto& it) {
+        return it.first.key == hint.key && it.first.endpoint == hint.endpoint;
+    };
+    if (std::erase_if(lan_hints, same) > 0) return true;
+    if (lan_hints.size() >= lan_hints_limit) lan_hints.erase(lan_hints.begin());
+    lan_hints.emplace_back(hint, now);
+    return false;
 }
 
 void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& message,
@@ -201,6 +214,7 @@ void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& me
         case LinkVerb::Keep: negotiation.heard(from, message, {}, now); break;
         case LinkVerb::Hello: break;
     }
+    negotiation.places(free_places());
     negotiation.step(from, now);
     take_outcome(now);
 }
@@ -209,6 +223,7 @@ void Mesh::State::moved(Instant now) {
     for (auto& [key, contact] : contacts) {
         contact.seen.reset();
         contact.lan.reset();  // it was on another link
+        contact.lan_hold = {};
         contact.not_before = std::min(contact.not_before, now);
         contact.hold = {};
         if (!contact.tunnel) continue;
@@ -222,6 +237,8 @@ void Mesh::State::moved(Instant now) {
         relay.path.moved(now);
     }
     negotiation.moved(now);
+    own.nat = Nat::Unknown;
+    restless = Decaying(restless_half_life);
     own_stale = overlay_stale = true;
     explore_pause = explore_interval;
     explore_due = std::min(explore_due, now + explore_pause);
@@ -285,6 +302,7 @@ std::vector<Outgoing> Mesh::State::step(Instant now) {
     if (!serves()) {
         if (now >= plan_due) make_plan(now);
         if (now >= explore_due) explore(now);
+        negotiation.places(free_places());
         if (negotiation.next_step() <= now) negotiation.step(now);
     }
     take_outcome(now);

@@ -109,7 +109,8 @@ Welcome Mesh::State::welcome_of(const Member& from, Instant now) const {
     out.member = !is_expired;
     out.willing = true;
     const auto contact = contacts.find(from.key);
-    const bool is_lan = contact != contacts.end() && contact->second.lan.has_value();
+    out.reachable = contact == contacts.end() || can_meet(contact->second, now);
+    const bool is_lan = contact != contacts.end() && contact->second.maybe_on_link(now);
     const std::size_t limit = budget().limit;
     const std::size_t used = scored_links();
     out.lonely_room = limit - std::min(limit, used);
@@ -130,12 +131,12 @@ void Mesh::State::received_want(const Member& from, const LinkMessage& message, 
         send(from.key, Via::Overlay, std::move(accept));
         return;
     }
+    Contact& contact = contact_of(from);
+    learn(contact, message);
     const Welcome welcome = welcome_of(from, now);
     const bool is_lonely = message.standing.links <= lonely_links;
-    Contact& contact = contact_of(from);
     const bool is_busy = contact.demand.at(now) >= demand_to_gain;
-    if ((is_lonely || is_busy) && welcome.lonely_room == 0) room_needed = true;
-    learn(contact, message);
+    if ((is_lonely || is_busy) && welcome.lonely_room == 0 && welcome.reachable) room_needed = true;
     negotiation.heard(from.key, message, welcome, now);
     if (room_needed) plan_soon(now);
 }

@@ -18,7 +18,10 @@ void Mesh::State::refresh_own() {
         if (relay.seen) sights.push_back({*relay.seen, false});
     for (const auto& [key, contact] : contacts)
         if (contact.tunnel && contact.seen) sights.push_back({*contact.seen, true});
+    const Nat before = own.nat;
     own = whereabouts(underlay, direct_port, sights);
+    // A NAT is no other because the peers have gone by whom it was known.
+    if (own.nat == Nat::Unknown) own.nat = before;
 }
 
 WantedPeer Mesh::State::wanted(const Contact& contact, Instant now) const {

@@ -29,6 +29,11 @@ std::size_t Mesh::State::scored_links() const {
     return count;
 }
 
+std::size_t Mesh::State::free_places() const {
+    const std::size_t limit = budget().limit;
+    return limit - std::min(limit, scored_links());
+}
+
 bool Mesh::State::may_be_asked(const Contact& contact, Instant now) const {
     if (contact.not_before > now) return false;
     const Member* member = members->find(contact.key);
@@ -38,6 +43,18 @@ bool Mesh::State::may_be_asked(const Contact& contact, Instant now) const {
     if (agreement->failures > 0) return false;  // until it answers, substitutes do
     if (agreement->state == LinkState::None) return agreement->not_before <= now;
     return agreement->attempts <= patient_attempts;
+}
+
+// Whether a handshake is worth a try, by what both know of their NATs: on the link and behind one NAT it
+// always is.
+bool Mesh::State::can_meet(const Contact& contact, Instant now) const {
+    if (!contact.standing || may_meet(own.nat, contact.standing->nat)) return true;
+    if (contact.maybe_on_link(now) || (contact.tunnel && contact.tunnel->path.carries()))
+        return true;
+    return std::ranges::any_of(contact.standing->candidates, [&](const Endpoint& told) {
+        return !is_private(told.address) &&
+               std::ranges::contains(own.candidates, told.address, &Endpoint::address);
+    });
 }
 
 Candidate Mesh::State::candidate(const Contact& contact, Instant now) const {
@@ -64,13 +81,13 @@ Candidate Mesh::State::candidate(const Contact& contact, Instant now) const {
         merits.lifeline = merits.linked && merits.links <= lifeline_links;
     }
     out.willing = may_be_asked(contact, now);
-    out.lan = (contact.lan && contact.lan_not_before <= now) ||
-              (contact.tunnel && contact.tunnel->on_lan);
-    if (!out.lan && own.nat == Nat::Symmetric && merits.nat == Nat::Symmetric) out.willing = false;
+    out.lan = contact.maybe_on_link(now) || (contact.tunnel && contact.tunnel->on_lan);
+    out.held = contact.not_before > now || !can_meet(contact, now);
+    if (out.held) out.willing = false;
     if (contact.tunnel) {
         const PathWatch& path = contact.tunnel->path;
-        out.works = path.carries() ||
-                    (path.state() == PathState::New && now - path.since() < no_way_patience / 2);
+        const Duration patience = contact.tunnel->worked ? lapse_patience : no_way_patience / 2;
+        out.works = path.carries() || now - path.since() < patience;
     }
     return out;
 }
@@ -90,15 +107,21 @@ void Mesh::State::make_plan(Instant now) {
         now + plan_interval_settled +
         Duration(random->below(static_cast<std::uint64_t>(plan_interval_settled.count() / 4)));
     if (room_needed) make_room(now);
-    follow(plan(self.key, *members, candidates(now), budget(), wall), now);
+    Budget places = budget();
+    places.reluctance = reluctance_points * restless.at(now);
+    follow(plan(self.key, *members, candidates(now), places, wall), now);
     forget_some(now);
 }
 
 void Mesh::State::follow(const Plan& plan, Instant now) {
-    const std::size_t used = scored_links();
-    const std::size_t places = budget().limit - std::min(budget().limit, used);
+    const std::size_t places = free_places();
     const Difference todo = difference(plan, negotiation.all(), std::min(asks_a_round, places));
-    for (auto& [key, contact] : contacts) contact.wish.reset();
+    for (auto& [key, contact] : contacts) {
+        const bool was_near = contact.wish && contact.wish->why == Why::Near && contact.tunnel;
+        if (was_near && !std::ranges::binary_search(plan.wishes, key, {}, &Wish::key))
+            restless.add(1, now);
+        contact.wish.reset();
+    }
     for (const Wish& wish : plan.wishes) {
         const Member* member = members->find(wish.key);
         if (!member) continue;
@@ -109,7 +132,7 @@ void Mesh::State::follow(const Plan& plan, Instant now) {
     for (const PublicKey& key : todo.ask) {
         Contact* contact = find(key);
         if (!contact) continue;
-        negotiation.wish(key, true, now);
+        negotiation.wish(key, true, now, contact->wish->why != Why::Lan);
         // Whoever is nearer than expected may know others.
         if (contact->wish->why == Why::Near && !contact->tunnel) {
             explore_pause = explore_interval;
@@ -118,7 +141,7 @@ void Mesh::State::follow(const Plan& plan, Instant now) {
     }
     for (const PublicKey& key : todo.forget) {
         Contact* contact = find(key);
-        if (contact && negotiation.find(key)->failures > 0)
+        if (contact && contact->not_before <= now && negotiation.find(key)->failures > 0)
             hold(*contact, HeldFor::Silent, silent_hold, silent_hold_limit, now);
         negotiation.wish(key, false, now);
     }
@@ -165,7 +188,7 @@ void Mesh::State::forget_some(Instant now) {
     std::vector<std::pair<double, PublicKey>> idle;
     for (const auto& [key, contact] : contacts) {
         if (contact.tunnel || contact.wish || negotiation.find(key)) continue;
-        if (contact.lan && contact.lan_not_before <= now) continue;
+        if (contact.lan) continue;  // and what came of its beacon
         if (contact.not_before > now || contact.demand.at(now) >= demand_to_keep) continue;
         // What was measured would not be told again, and is worth more than somebody's estimate.
         const double known = contact.measured ? 1000 : 0;

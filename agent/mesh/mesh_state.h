@@ -37,10 +37,17 @@ inline constexpr Duration no_way_patience = 25s;
 inline constexpr Duration no_way_hold = 5min;
 inline constexpr Duration no_way_hold_limit = 6h;
 // A tunnel that worked: without a sign of the other on any way, and with one.
+// A path that worked and has died may come back at once, as one that only loss had killed does: before
+// a substitute is asked, and somebody else's place is taken for two minutes.
+inline constexpr Duration lapse_patience = 15s;
 inline constexpr Duration silent_patience = 2min;
 inline constexpr Duration dead_patience = 10min;
 inline constexpr Duration silent_hold = 1min;
 inline constexpr Duration silent_hold_limit = 1h;
+// Each near peer that was taken up and let go again makes the next one dearer, so that the search for
+// nearer ones ends although estimates go on changing; it begins again with the days.
+inline constexpr double reluctance_points = 3;
+inline constexpr Duration restless_half_life = 6h;
 // After a refusal by one of the nearest.
 inline constexpr Duration refused_hold = 10min;
 inline constexpr Duration refused_hold_limit = 2h;
@@ -51,7 +58,12 @@ inline constexpr std::size_t yield_links = 8;
 // RTT that a LAN does not exceed, how long an endpoint of it is tried, and when again.
 inline constexpr Duration lan_rtt = 5ms;
 inline constexpr Duration lan_try_time = 3s;
-inline constexpr Duration lan_hold = 10min;
+inline constexpr Duration lan_hold = 10min;  // doubled each time that it is not so after all
+// A beacon counts when it is heard again within this time (beacon_interval is 5 min), and so many that
+// were heard once are remembered.
+inline constexpr Duration hint_memory = 6min;
+inline constexpr std::size_t lan_hints_limit = 256;
+inline constexpr Duration lan_hold_limit = 12h;
 // Places that only those with few links get, and how soon they may ask again where there is none.
 inline constexpr std::size_t lonely_places = 2;
 // Room is made for a lonely node at most so often.
@@ -77,6 +89,7 @@ struct Mesh::State {
     void members_changed();
     void observed(const Observation& observation, Instant now);
     void heard(const LanHint& hint, Instant now);
+    bool heard_before(const LanHint& hint, Instant now);
     void received(const PublicKey& from, Via via, const LinkMessage& message, Instant now);
     void moved(Instant now);
     void adopt(const std::vector<WantedPeer>& peers, Instant now);
@@ -102,6 +115,7 @@ struct Mesh::State {
     void make_plan(Instant now);
     std::vector<Candidate> candidates(Instant now) const;
     Candidate candidate(const Contact& contact, Instant now) const;
+    bool can_meet(const Contact& contact, Instant now) const;
     bool may_be_asked(const Contact& contact, Instant now) const;
     Budget budget() const;
     void follow(const Plan& plan, Instant now);
@@ -110,6 +124,7 @@ struct Mesh::State {
     void forget_some(Instant now);
     void explore(Instant now);
     std::size_t scored_links() const;
+    std::size_t free_places() const;
 
     // --- mesh_tunnels.cc ---
     void open_tunnel(Contact& contact, PathState state, Instant now);
@@ -120,6 +135,7 @@ struct Mesh::State {
     void find_tries(Contact& contact, Instant now);
     void give_up(Contact& contact, Instant now);
     void hold(Contact& contact, HeldFor what, Duration first, Duration limit, Instant now);
+    void refute_lan(Contact& contact, Instant now);
     void judge_lan(Contact& contact, Instant now);
     void try_lan(Contact& contact, Instant now);
     void end_lan_try(Contact& contact, Instant now);
@@ -164,8 +180,9 @@ struct Mesh::State {
     Negotiation negotiation;
 
     std::map<PublicKey, Contact> contacts{};
-    std::set<std::pair<Instant, PublicKey>> agenda{};  // tunnels that have something to do
-    std::vector<RelayPath> relays{};                   // by rank
+    std::set<std::pair<Instant, PublicKey>> agenda{};      // tunnels that have something to do
+    std::vector<std::pair<LanHint, Instant>> lan_hints{};  // heard once, the oldest first
+    std::vector<RelayPath> relays{};                       // by rank
     std::uint64_t members_seen = 0;  // the revision that relays and contacts follow
     bool members_news = true;
 
@@ -180,7 +197,8 @@ struct Mesh::State {
     Instant planned;
     Instant explore_due;
     Duration explore_pause = explore_interval;
-    PublicKey explored{};  // the last one
+    PublicKey explored{};                   // the last one
+    Decaying restless{restless_half_life};  // near peers let go
     Instant room_made{};
     bool room_needed = false;
 

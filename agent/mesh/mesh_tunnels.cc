@@ -58,7 +58,7 @@ void Mesh::State::try_next(Contact& contact, Instant now) {
     Tunnel& tunnel = *contact.tunnel;
     tunnel.try_until = now + try_time;
     if (tunnel.tries.empty()) return;
-    if (tunnel.tries[tunnel.trying] == contact.lan) contact.lan_not_before = now + lan_hold;
+    if (tunnel.tries[tunnel.trying] == contact.lan) refute_lan(contact, now);
     tunnel.trying = (tunnel.trying + 1) % tunnel.tries.size();
     tunnel.endpoint = tunnel.tries[tunnel.trying];
     peer_stale(contact);
@@ -107,6 +107,7 @@ void Mesh::State::path_changed(Contact& contact, PathState before, Instant now) 
     } else {
         if (carried) {
             contact.failures.add(1, now);
+            plan_due = std::min(plan_due, now + lapse_patience);
             if (!serves()) send(contact.key, Via::Relay, {.verb = LinkVerb::Down});
         }
         tunnel.on_lan = false;
@@ -151,6 +152,14 @@ void Mesh::State::give_up(Contact& contact, Instant now) {
 
 // --- the local network ---
 
+// The beacon was wrong, or the link's address does not answer. It goes on being heard: were the next try
+// always as soon, a link would come and go with it for ever.
+void Mesh::State::refute_lan(Contact& contact, Instant now) {
+    contact.lan_hold =
+        contact.lan_hold == Duration{} ? lan_hold : std::min(contact.lan_hold * 2, lan_hold_limit);
+    contact.lan_not_before = now + contact.lan_hold;
+}
+
 // Is this the other's address on the link, and is it as near as a link is?
 void Mesh::State::judge_lan(Contact& contact, Instant now) {
     Tunnel& tunnel = *contact.tunnel;
@@ -160,10 +169,12 @@ void Mesh::State::judge_lan(Contact& contact, Instant now) {
         if (is_near == tunnel.on_lan) return;
         if (!is_near && tunnel.path.rtt() < 2 * lan_rtt) return;
         tunnel.on_lan = is_near;
-        if (is_near)
+        if (is_near) {
             tunnel.before_lan.reset();
-        else
-            contact.lan_not_before = now + lan_hold;
+            contact.lan_hold = {};
+        } else {
+            refute_lan(contact, now);
+        }
         peer_stale(contact);
         plan_soon(now);
     } else {
@@ -180,7 +191,7 @@ void Mesh::State::try_lan(Contact& contact, Instant now) {
     tunnel.try_until = now + lan_try_time;
     tunnel.path = PathWatch(now, PathState::Alive);  // what was measured was another way
     tunnel.path.measure();
-    contact.lan_not_before = now + lan_hold;
+    refute_lan(contact, now);  // until it answers
     peer_stale(contact);
     schedule(contact, now);
 }

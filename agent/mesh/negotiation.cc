@@ -28,13 +28,14 @@ Negotiation::Negotiation(std::uint64_t seed) : m_next_nonce(seed) {}
 
 // --- what happens ---
 
-void Negotiation::wish(const PublicKey& peer, bool wished, Instant now) {
+void Negotiation::wish(const PublicKey& peer, bool wished, Instant now, bool needs_place) {
     auto entry = m_agreements.find(peer);
     if (entry == m_agreements.end()) {
         if (!wished || m_agreements.size() >= agreements_limit) return;
         entry = m_agreements.emplace(peer, Agreement{.not_before = now}).first;
     }
     entry->second.wished = wished;
+    entry->second.needs_place = needs_place;
 }
 
 void Negotiation::works(const PublicKey& peer, bool works) {
@@ -130,7 +131,7 @@ void Negotiation::heard_want(const PublicKey& from, const LinkMessage& want, con
     std::optional<RefuseReason> refusal;
     if (!welcome.member)
         refusal = RefuseReason::NotMember;
-    else if (!asked && !wished && !welcome.willing)
+    else if (!welcome.reachable || (!asked && !wished && !welcome.willing))
         refusal = RefuseReason::Unwilling;
     else if (!has_place || (!known && m_agreements.size() >= agreements_limit))
         refusal = RefuseReason::Full;
@@ -264,6 +265,9 @@ void Negotiation::step_none(Entry entry, Instant now) {
         m_agreements.erase(entry);
         return;
     }
+    // Whatever was free when it was wished for.
+    if (!may_ask(it)) return;
+    if (it.needs_place) --m_places;
     it.state = LinkState::Wanting;
     ask(entry, now);
 }
@@ -311,7 +315,9 @@ Instant Negotiation::next_step() const {
     Instant next = Instant::max();
     for (const auto& [peer, it] : m_agreements) {
         switch (it.state) {
-            case LinkState::None: next = std::min(next, it.not_before); break;
+            case LinkState::None:
+                if (!it.wished || may_ask(it)) next = std::min(next, it.not_before);
+                break;
             case LinkState::Wanting: next = std::min(next, it.wished ? it.due : Instant{}); break;
             case LinkState::Leaving: next = std::min(next, it.wished ? Instant{} : it.due); break;
             case LinkState::Linked:
@@ -422,6 +428,7 @@ void Negotiation::link(Entry entry, Instant now) {
 void Negotiation::end(Entry entry, Duration hold, Instant now) {
     if (entry->second.linked()) m_outcome.changes.push_back({entry->first, false});
     entry->second = Agreement{.wished = entry->second.wished,
+                              .needs_place = entry->second.needs_place,
                               .heard = entry->second.heard,
                               .not_before = now + jittered(hold)};
 }

@@ -71,6 +71,7 @@ struct Agreement {
     bool wished = false;      // by this node's plan
     bool works = false;       // its path carries packets
     bool confirmed = false;   // Linked: the other was seen to hold it, too
+    bool needs_place = true;  // to be asked: LAN neighbours need none
     bool invited = false;     // it was the other who wanted it first
     std::uint64_t nonce = 0;  // of the want, accept or may-leave that waits for its answer; 0: none
     std::uint64_t answers = 0;  // Linked: the nonce of the want that the accept answers
@@ -92,6 +93,7 @@ struct Welcome {
     // Of Want, where this node has not asked for the link itself.
     bool member = false;          // the attestation checks
     bool willing = true;          // not metered, not about to go
+    bool reachable = true;        // NATs leave a way, as far as known
     std::size_t room = 0;         // places for anybody
     std::size_t lonely_room = 0;  // and for those who have few links, or are wished for
     // Of MayLeave: not even if the lifeline would allow it.
@@ -105,7 +107,9 @@ public:
 
     // --- what happens ---
     // The plan wishes for a link, or no longer does. Idempotent; step() does what follows.
-    void wish(const PublicKey& peer, bool wished, Instant now);
+    void wish(const PublicKey& peer, bool wished, Instant now, bool needs_place = true);
+    // How many more may be asked, of those that need a place. Until it is said: any number.
+    void places(std::size_t free) { m_places = free; }
     // Whether the peer's path carries packets.
     void works(const PublicKey& peer, bool works);
     // An authentic message. `welcome` matters to Want and MayLeave alone.
@@ -192,7 +196,12 @@ private:
     Duration up_to(Duration most);
     Duration jittered(Duration duration);
 
+    bool may_ask(const Agreement& agreement) const {
+        return m_places > 0 || !agreement.needs_place;
+    }
+
     std::uint64_t m_next_nonce = 0;
+    std::size_t m_places = SIZE_MAX;
     std::map<PublicKey, Agreement> m_agreements{};
     Outcome m_outcome{};
 };

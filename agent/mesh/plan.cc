@@ -1,6 +1,7 @@
 #include "mesh/plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace fortros::mesh {
 
@@ -68,7 +69,8 @@ private:
         const bool linked = known && known->merits.linked;
         if (!linked && (m_wall && member.not_after < *m_wall)) return false;
         if (known && !linked && !known->willing) {
-            if (!std::ranges::contains(m_waiting, member.key)) m_waiting.push_back(member.key);
+            if (!known->held && !std::ranges::contains(m_waiting, member.key))
+                m_waiting.push_back(member.key);
             return false;
         }
         wish({member.key, Why::Fallback, static_cast<std::uint8_t>(order),
@@ -78,12 +80,13 @@ private:
 
     // The best of those that `eligible` accepts, at most `places`; how many are new in the plan.
     template <typename Eligible>
-    std::size_t best(Why why, std::size_t places, const Eligible& eligible) {
+    std::size_t best(Why why, std::size_t places, const Eligible& eligible, double reluctance = 0) {
         std::vector<Wish> some;
         for (const Candidate& candidate : m_candidates)
             if ((candidate.willing || candidate.merits.linked) && eligible(candidate) &&
                 !wished(candidate.key))
-                some.push_back({candidate.key, why, 0, 0, value(candidate)});
+                some.push_back({candidate.key, why, 0, 0,
+                                value(candidate) - (candidate.merits.linked ? 0 : reluctance)});
         std::ranges::sort(some, [](const Wish& a, const Wish& b) {
             return a.score != b.score ? a.score > b.score : a.key < b.key;
         });
@@ -100,13 +103,17 @@ private:
 
     void nearest(std::size_t places) {
         const Duration limit = near_limit();
-        best(Why::Near, places, [limit](const Candidate& some) {
+        const double share = std::exp2(-m_budget.reluctance / points_per_doubling);
+        const auto limit_of_new =
+            Duration(static_cast<std::int64_t>(static_cast<double>(limit.count()) * share));
+        const auto is_near = [limit, limit_of_new](const Candidate& some) {
             if (!some.merits.rtt) return false;
             // Whom nobody has measured is worth a try; and who is linked is not left for a trifle.
             const bool is_strict = some.merits.measured && !some.merits.linked;
-            return (!some.merits.linked || some.works) &&
-                   *some.merits.rtt <= (is_strict ? limit : limit * 2);
-        });
+            if (!some.merits.linked) return *some.merits.rtt <= limit_of_new * (is_strict ? 1 : 2);
+            return some.works && *some.merits.rtt <= limit * 2;
+        };
+        best(Why::Near, places, is_near, m_budget.reluctance);
     }
 
     Duration near_limit() const {

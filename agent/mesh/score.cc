@@ -7,8 +7,7 @@ namespace fortros::mesh {
 
 namespace {
 
-// Points. Ten of them are worth a factor of two in latency or in traffic.
-constexpr double points_per_doubling = 10;
+// Points.
 constexpr double latency_points_limit = 90;
 constexpr double latency_unit = 2;         // ms; less makes no difference
 constexpr double demand_unit = 64 * 1024;  // bytes; no points below

@@ -12,6 +12,9 @@
 
 namespace fortros::mesh {
 
+// So many are worth a factor of two in latency or in traffic.
+inline constexpr double points_per_doubling = 10;
+
 // Where nobody has measured or estimated anything.
 inline constexpr Duration unknown_rtt = 400ms;
 

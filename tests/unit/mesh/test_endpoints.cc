@@ -20,12 +20,23 @@ TEST_CASE("the kind of NAT follows from where others see the node") {
         return whereabouts(mine, 51820, sights).nat;
     };
     CHECK(nat({}) == Nat::Unknown);
-    CHECK(nat({{at("192.168.1.5:51820"), true}}) == Nat::None);
+    CHECK(nat({{at("192.168.1.5:51820"), false}}) == Nat::None);
     CHECK(nat({{at("203.0.113.1:4000"), true}}) == Nat::Unknown);
     CHECK(nat({{at("203.0.113.1:4000"), true}, {at("203.0.113.1:4000"), true}}) == Nat::Cone);
     CHECK(nat({{at("203.0.113.1:4000"), true}, {at("203.0.113.1:4001"), true}}) == Nat::Symmetric);
     // Lighthouses see other ports of the same node: that says nothing.
     CHECK(nat({{at("203.0.113.1:1"), false}, {at("203.0.113.1:2"), false}}) == Nat::Unknown);
+}
+
+// With a neighbour on its LAN a node would claim to have no NAT, and be asked again and again by nodes
+// that it can never meet.
+TEST_CASE("what a neighbour on the link sees says nothing of the NAT at its end") {
+    const std::vector mine = {address("192.168.1.5")};
+    const Sight neighbour{at("192.168.1.5:51820"), true};
+    const std::vector<Sight> sights = {
+        neighbour, {at("203.0.113.1:4000"), true}, {at("203.0.113.1:4001"), true}};
+    CHECK(whereabouts(mine, 51820, sights).nat == Nat::Symmetric);
+    CHECK(whereabouts(mine, 51820, std::vector{neighbour}).nat == Nat::Unknown);
 }
 
 // A node behind a NAT would be known only by an address that means something else elsewhere.

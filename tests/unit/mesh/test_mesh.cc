@@ -179,12 +179,33 @@ TEST_CASE(
     twin.start();
     twin.run(1s);
     auto& node = twin.at(0);
-    node.mesh->heard(LanHint{numbered_key(1), twin.at(1).underlay}, twin.now);
-    node.mesh->heard(LanHint{numbered_key(2), *Endpoint::parse("192.168.1.77:51820")}, twin.now);
+    for (int i = 0; i < 2; ++i) {
+        node.mesh->heard(LanHint{numbered_key(1), twin.at(1).underlay}, twin.now);
+        node.mesh->heard(LanHint{numbered_key(2), *Endpoint::parse("192.168.1.77:51820")},
+                         twin.now);
+    }
     twin.run(3min);
     CHECK(report(twin, 0, 1).tier == Tier::Lan);
     CHECK(report(twin, 0, 2).tier == Tier::Scored);
     CHECK(twin.linked(node, twin.at(2)));
+}
+
+// Whatever strays on a link would make a link to somebody far away, who loses it again in minutes.
+TEST_CASE("a beacon that is heard only once makes nothing") {
+    Twin twin(12);
+    populate(twin, 60, 6);
+    twin.run(10min);
+    unsigned far = 0;
+    for (unsigned i = 1; i < 60 && far == 0; ++i)
+        if (!twin.linked(twin.at(0), twin.at(i))) far = i;
+    REQUIRE(far != 0);
+    auto& node = twin.at(0);
+    node.mesh->heard(LanHint{numbered_key(far), *Endpoint::parse("192.168.1.77:51820")}, twin.now);
+    twin.run(10s);
+    CHECK_FALSE(twin.linked(node, twin.at(far)));
+    node.mesh->heard(LanHint{numbered_key(far), *Endpoint::parse("192.168.1.77:51820")}, twin.now);
+    twin.run(3s);
+    CHECK(twin.linked(node, twin.at(far)));
 }
 
 // An upgrade of the maintainer would cost every connection.

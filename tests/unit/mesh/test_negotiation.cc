@@ -37,6 +37,37 @@ static void hold(Negotiation& node, std::uint8_t name, Instant now) {
 
 // (Every interleaving of small worlds is walked in test_negotiation_walk.cc; here are the times.)
 
+// What was wished for and refused would be asked for again without a look at what is free: a link too many.
+TEST_CASE("a wish waits until there is a place, a LAN neighbour's does not") {
+    Negotiation node(1);
+    node.wish(peer, true, start);
+    node.wish(key_of(2), true, start, false);
+    node.places(0);
+    node.step(start);
+    CHECK(said(node) == "want");
+    CHECK(node.state(key_of(2)) == LinkState::Wanting);
+    CHECK(node.next_step() > start);
+    node.places(1);
+    node.step(start + 1ms);
+    CHECK(node.state(peer) == LinkState::Wanting);
+    // A place is given once.
+    node.wish(key_of(3), true, start);
+    node.step(start + 1ms);
+    CHECK(node.state(key_of(3)) == LinkState::None);
+}
+
+// Nodes whose NATs leave no way would make a link that never works, again and again.
+TEST_CASE("whom the NATs leave no way to is refused, even where it is wished for") {
+    Negotiation node(1);
+    node.wish(peer, true, start);
+    node.step(start);
+    CHECK(said(node) == "want");
+    node.heard(peer, {.verb = LinkVerb::Want, .nonce = 7},
+               {.member = true, .reachable = false, .room = 5, .lonely_room = 5}, start);
+    CHECK(said(node) == "refuse");
+    CHECK_FALSE(node.linked(peer));
+}
+
 // A peer that is switched off would be asked every second for ever.
 TEST_CASE("a want that nobody answers is said six times, and then rarely") {
     Negotiation node(1);

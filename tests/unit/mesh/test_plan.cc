@@ -45,6 +45,33 @@ TEST_CASE("with nothing measured the fallback's neighbours are wished for") {
         CHECK(wishes(plan, member->key));
 }
 
+// A link that has just been found not to work would be asked for again in seconds, for ever.
+TEST_CASE("a neighbour that is held back is not waited for") {
+    Setting setting(1000);
+    const auto ring = setting.members.neighbours(numbered_key(0), 2, 3);
+    setting.about(ring[0]->key).willing = false;
+    setting.about(ring[0]->key).held = true;
+    const Plan plan = setting.make();
+    CHECK_FALSE(std::ranges::contains(plan.waiting, ring[0]->key));
+    CHECK_FALSE(wishes(plan, ring[0]->key));
+}
+
+// Estimates go on changing: with them the nearest would come and go in a world that is at rest.
+TEST_CASE("the more restless the search was, the nearer somebody new must be") {
+    Setting setting(1000);
+    setting.budget.target = 10;
+    for (const unsigned i : {901U, 902U}) {
+        auto& linked = setting.about(numbered_key(i));
+        linked.merits.rtt = 16ms;
+        linked.merits.measured = linked.merits.linked = linked.works = true;
+    }
+    setting.about(numbered_key(903)).merits.rtt = 4ms;
+    CHECK(wishes(setting.make(), numbered_key(903)));
+    setting.budget.reluctance = 30;
+    CHECK_FALSE(wishes(setting.make(), numbered_key(903)));
+    CHECK(wishes(setting.make(), numbered_key(901)));
+}
+
 // With 30 of 100 dead the survivors would fall apart: nobody would look for the next.
 TEST_CASE(
     "for a neighbour that can't be had the next in its order is taken, and it is not forgotten") {
