@@ -204,8 +204,12 @@ TEST_CASE("a beacon that is heard only once makes nothing") {
     twin.run(10s);
     CHECK_FALSE(twin.linked(node, twin.at(far)));
     node.mesh->heard(LanHint{numbered_key(far), *Endpoint::parse("192.168.1.77:51820")}, twin.now);
-    twin.run(3s);
-    CHECK(twin.linked(node, twin.at(far)));
+    bool is_tried = false;
+    for (int i = 0; i < 20 && !is_tried; ++i) {
+        twin.run(1s);
+        is_tried = twin.linked(node, twin.at(far));
+    }
+    CHECK(is_tried);
 }
 
 // An upgrade of the maintainer would cost every connection.
