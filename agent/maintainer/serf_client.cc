@@ -70,17 +70,21 @@ Status SerfClient::begin() {
     m_conversation.emplace();
     m_failures = 0;
     m_unsent = m_conversation->begin(m_password);
-    if (!m_attestation.empty()) say(m_conversation->announce(m_attestation));
-    if (!m_others.empty()) say(m_conversation->join(m_others));
+    if (!m_attestation.empty()) queue(m_conversation->announce(m_attestation));
+    if (!m_others.empty()) queue(m_conversation->join(m_others));
     m_log.write({.level = Level::Info,
                  .event = "serf-connected",
                  .message = "connected to the Serf agent at " + m_agent.text()});
     return send();
 }
 
-void SerfClient::say(Result<Bytes> request) {
+void SerfClient::queue(const Result<Bytes>& request) {
     if (!request || m_unsent.size() + request->size() > unsent_limit) return;
     m_unsent.insert(m_unsent.end(), request->begin(), request->end());
+}
+
+void SerfClient::say(const Result<Bytes>& request) {
+    queue(request);
     if (Status status = send(); !status) lose(status.error());
 }
 

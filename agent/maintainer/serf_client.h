@@ -46,7 +46,8 @@ private:
     Status begin();
     Status send();
     Status receive();
-    void say(Result<Bytes> request);
+    void queue(const Result<Bytes>& request);
+    void say(const Result<Bytes>& request);
     void lose(const Error& error);
 
     Loop& m_loop;
