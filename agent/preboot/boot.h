@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "core/bootstrap_set.h"
 #include "core/clock_rule.h"
+#include "core/crypto.h"
 #include "core/enrolment.h"
 #include "core/settings.h"
 #include "preboot/machine.h"
@@ -39,6 +40,8 @@ struct BootInputs {
     std::string invite_problem{};      // why there is none although there is a file
     std::string boot_id{};
     std::string agent{};               // name and version
+    crypto::Digest settings_digest{};  // SHA-256 of the files as the image has them
+    crypto::Digest ca_digest{};
     std::vector<Bytes> authorities{};  // the pinned CA certificates, DER, for the hand-off
     Duration settings_took{};
     Duration clock_took{};

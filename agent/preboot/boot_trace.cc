@@ -3,6 +3,7 @@
 // whole list of events.
 #include <algorithm>
 
+#include "base/encoding.h"
 #include "preboot/boot.h"
 
 namespace fortros {
@@ -19,7 +20,9 @@ void Boot::trace_start() {
     trace("started", {{"agent", m_in.agent},
                       {"boot_id", m_in.boot_id},
                       {"time", to_rfc3339(m_now.wall)},
-                      {"gateway_name", m_in.settings.gateway_name}});
+                      {"gateway_name", m_in.settings.gateway_name},
+                      {"settings_sha256", to_hex(m_in.settings_digest)},
+                      {"ca_sha256", to_hex(m_in.ca_digest)}});
 }
 
 std::string Boot::name_of_link(unsigned ifindex) const {

@@ -79,6 +79,7 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
     auto anchors = prepare_anchors(*settings);
     if (!anchors) return fail_with(log, anchors.error());
     auto invite = prepare_invite(*settings);
+    const ImageFiles image = read_image_files(options, *settings);
     Stores stores = prepare_stores(*settings, log);
     // What is read above is the image's own; what follows comes from flash and from the network.
     enter_cage({.capabilities = capabilities_of_a_boot(settings->on_failure),
@@ -107,6 +108,8 @@ static ExitStatus boot(const PrebootOptions& options, char** arguments, PrebootL
                   .invite_problem = invite ? "" : invite.error().error.text(),
                   .boot_id = make_boot_id(random),
                   .agent = version,
+                  .settings_digest = crypto::sha256({as_bytes(image.settings)}),
+                  .ca_digest = crypto::sha256({as_bytes(image.ca)}),
                   .authorities = (*anchors)->certificates(),
                   .settings_took = settings_read - began,
                   .clock_took = monotonic_now() - settings_read},

@@ -47,6 +47,11 @@ Prepared<SecretBytes> prepare_invite(const Settings& settings) {
     return std::move(*invite);
 }
 
+ImageFiles read_image_files(const PrebootOptions& options, const Settings& settings) {
+    return {.settings = read_file(options.config, settings_file_limit).value_or(""),
+            .ca = read_file(settings.ca_file, TrustAnchors::file_limit).value_or("")};
+}
+
 Stores prepare_stores(const Settings& settings, Log& log) {
     Stores stores;
     stores.variables = std::make_unique<FirmwareVariables>();

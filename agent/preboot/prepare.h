@@ -36,6 +36,14 @@ Prepared<std::unique_ptr<TrustAnchors>> prepare_anchors(const Settings& settings
 // read or is no invite is a failure.
 Prepared<SecretBytes> prepare_invite(const Settings& settings);
 
+// The files that decide whom the node trusts, as the image has them. Both have been judged: what
+// can't be read again is empty.
+struct ImageFiles {
+    std::string settings;
+    std::string ca;
+};
+ImageFiles read_image_files(const PrebootOptions& options, const Settings& settings);
+
 struct Stores {
     std::unique_ptr<EfiVariables> variables;
     std::unique_ptr<KeyStore> key;

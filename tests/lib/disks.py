@@ -9,14 +9,18 @@ ESP_SLACK_BYTES = 4 * MIB
 ROOT_SLACK_BYTES = 24 * MIB
 
 
-def make_esp(path, uki):
-    """An EFI system partition whose only program is `uki`, where firmware looks without being told."""
+def make_esp(path, uki, beside=()):
+    """An EFI system partition whose only program is `uki`, where firmware looks without being told. `beside`: files
+    that the UKI takes besides itself (systemd-stub(7))."""
     path = pathlib.Path(path)
     path.unlink(missing_ok=True)
     kib = (pathlib.Path(uki).stat().st_size + ESP_SLACK_BYTES) // 1024
     _run("mkfs.vfat", "-C", "-F", "32" if kib > 64 * 1024 else "16", "-n", "ESP", path, kib)
     _run("mmd", "-i", path, "::/EFI", "::/EFI/BOOT")
     _run("mcopy", "-i", path, uki, "::/EFI/BOOT/BOOTX64.EFI")
+    if beside:
+        _run("mmd", "-i", path, "::/EFI/BOOT/BOOTX64.EFI.extra.d")
+        _run("mcopy", "-i", path, *beside, "::/EFI/BOOT/BOOTX64.EFI.extra.d")
     return path
 
 

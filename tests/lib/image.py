@@ -9,7 +9,7 @@ from lib import elf, qemu
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 AGENT = TOP / "build/out/agent/preboot/fortros-preboot"
 ROOT_LABEL = "fortros-root"
-COMMAND_LINE = f"rw console=ttyS0 panic=-1 {qemu.KERNEL_WORDS}"
+COMMAND_LINE = "rw console=ttyS0 panic=-1"
 # The groups of build-image's report that the project adds to an initramfs that boots without it.
 ADDED = ("agent", "settings, CA and invite")
 
@@ -18,12 +18,12 @@ class ImageError(Exception):
     """build-image refused; the text is what it said."""
 
 
-def build(output, *, settings, ca, invite=None, command_line="", options=()):
+def build(output, *, settings, ca, invite=None, command_line="", kernel_words=qemu.KERNEL_WORDS, options=()):
     """Writes a UKI, and what it is made of beside it; returns the path. `invite` is the text of one."""
     output = pathlib.Path(output)
     command = [TOP / "initramfs/build-image", "--settings", settings, "--ca", ca, "--agent", AGENT,
                "--output", output, "--root-device", f"LABEL={ROOT_LABEL}",
-               "--cmdline", f"{COMMAND_LINE} {command_line}", "--report", _sizes_path(output), *options]
+               "--cmdline", f"{COMMAND_LINE} {kernel_words} {command_line}", "--report", _sizes_path(output), *options]
     if invite is not None:
         file = output.with_suffix(".invite")
         file.write_text(invite)

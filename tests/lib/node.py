@@ -46,9 +46,9 @@ class Node:
         self.firmware = qemu.Firmware.fresh(self.folder / "nvram.fd")
         self.root_disk = root_disk or disks.make_ext4(self.folder / "root.ext4", root or real_root(), image.ROOT_LABEL)
 
-    def boot(self, name, uki, **options):
-        """Power on, by the firmware. `options` are those of NodeBoot."""
-        esp = disks.make_esp(self.folder / "esp.img", uki)
+    def boot(self, name, uki, *, beside=(), **options):
+        """Power on, by the firmware. `beside`: files beside the UKI; `options` are those of NodeBoot."""
+        esp = disks.make_esp(self.folder / "esp.img", uki, beside)
         return NodeBoot(self, name, {"firmware": self.firmware, "disks": [esp, self.root_disk]}, **options)
 
     def boot_without_firmware(self, name, uki, files=None, command_line="", **options):
@@ -78,14 +78,14 @@ class NodeBoot:
     """One boot, from power-on until the machine switches itself off or the test leaves it. `clock`: the
     moment, in UTC, that the hardware clock shows at power-on; without one it is right."""
 
-    def __init__(self, node, name, boots_from, *, on_line=None, nics=None, memory_mib=MEMORY_MIB, clock=None):
+    def __init__(self, node, name, boots_from, *, on_line=None, nics=None, memory_mib=MEMORY_MIB, clock=None, extra=()):
         self.name = name
         self.capture = node.folder / f"{name}.pcap"
         if nics is None:
             nics = [qemu.Nic(node.plug, MAC, self.capture)] if node.plug else []
         self._options = boots_from | {"nics": nics, "channels": [commands.PORT], "memory_mib": memory_mib,
                                       "on_line": on_line,
-                                      "extra": ["-rtc", f"base={clock:%Y-%m-%dT%H:%M:%S}"] if clock else []}
+                                      "extra": [*(["-rtc", f"base={clock:%Y-%m-%dT%H:%M:%S}"] if clock else []), *extra]}
         self._folder = node.folder
         self.machine = None
         self.commands = None

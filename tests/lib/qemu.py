@@ -22,11 +22,13 @@ import time
 
 QEMU = "qemu-system-x86_64"
 OVMF_CODE = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+OVMF_SECURE_CODE = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
 OVMF_VARS = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 # For every kernel under test. On a busy host the emulated timer may be too slow for the kernel's check of it, which
 # then panics; the rest is a quarter of the time to user space, spent on what no test is about.
+CERTIFICATES = "load_system_certificate_list"  # by which the kernel knows its modules, where it must
 KERNEL_WORDS = ("no_timer_check cryptomgr.notests "
-                "initcall_blacklist=jent_mod_init,crypto_kdf108_init,load_system_certificate_list,init_encrypted")
+                f"initcall_blacklist=jent_mod_init,crypto_kdf108_init,init_encrypted,{CERTIFICATES}")
 CONSOLE_LINES_SHOWN = 40
 EXIT_TIMEOUT_S = 10
 # Colours and cursor movements, as firmware and kernel like to send them.
@@ -65,9 +67,11 @@ class Nic:
 
 @dataclasses.dataclass(frozen=True)
 class Firmware:
-    """OVMF with its NVRAM in `variables`, a file that is the machine's own."""
+    """OVMF with its NVRAM in `variables`, a file that is the machine's own. `secure`: the build that can do Secure
+    Boot, which is on where the variables have keys (lib.secure_boot)."""
 
     variables: pathlib.Path
+    secure: bool = False
 
     @staticmethod
     def fresh(path):
@@ -167,7 +171,7 @@ class Machine:
         command = [
             "setpriv", "--pdeathsig", "KILL",
             QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-name", name, "-M", "q35,smm=off,hpet=off", "-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "1",
+            "-name", name, "-M", f"q35,smm={'on' if firmware and firmware.secure else 'off'},hpet=off", "-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "1",
             "-m", str(memory_mib),
             *(["-S"] if start_paused else []),
             *self._chardev("console"), "-serial", "chardev:console",
@@ -199,8 +203,10 @@ class Machine:
 
     @staticmethod
     def _firmware(firmware):
-        return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}",
-                "-drive", f"if=pflash,format=raw,unit=1,file={firmware.variables}"]
+        code = OVMF_SECURE_CODE if firmware.secure else OVMF_CODE
+        return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
+                "-drive", f"if=pflash,format=raw,unit=1,file={firmware.variables}",
+                *(["-global", "driver=cfi.pflash01,property=secure,value=on"] if firmware.secure else [])]
 
     @staticmethod
     def _kernel(kernel):
