@@ -14,8 +14,8 @@ and the fuzz programs are built here, beside the tests of what is built already.
 A Python test is a function test_* of such a file; its docstring says in one line what would break
 for a user if it failed. It fails by raising, and `raise Skip("why")` skips it (from run import Skip).
 The functions of one file run one after the other in one process, so that they can share a costly
-world through the module; each file has process, network and mount namespaces of its own, which end
-with it, and nothing that it started outlives it.
+world through the module; each file has process, network and mount namespaces of its own, with a /run
+and a /tmp of its own, which end with it, and nothing that it started outlives it.
 
 Files run beside each other, and the unit programs in parts: a line is printed when its test ends. A machine
 has SLOTS_OF_A_PROCESSOR slots for each of its processors; a file fills one, and a file of the kind boot two.

@@ -24,7 +24,8 @@ LOAD_FACTOR = 2
 WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 NAMESPACES = ["unshare", "--fork", "--kill-child", "--pid", "--mount-proc", "--net", "--uts", "--ipc",
               "setpriv", "--bounding-set", "-sys_time",  # no test may set this machine's clock
-              "sh", "-c", 'ip link set lo up && mount -t sysfs sysfs /sys && "$@"; exit $?', "sh"]
+              "sh", "-c", 'ip link set lo up && mount -t sysfs sysfs /sys && mount -t tmpfs -o mode=0755 tmpfs /run && '
+                          'mount -t tmpfs tmpfs /tmp && "$@"; exit $?', "sh"]
 
 
 class Skip(Exception):
