@@ -3,6 +3,10 @@
     owner = Owner(folder)
     image.build(..., options=owner.signing())
     node.firmware = owner.firmware(node.folder / "nvram.fd")
+
+And somebody who does not, but sits before its firmware's menu: a boot entry with words for the image.
+
+    add_boot_entry(node.firmware, "init=/bin/sh")
 """
 
 import pathlib
@@ -19,6 +23,9 @@ PLACES = {"db": IMAGE_SECURITY, "KEK": GLOBAL, "PK": GLOBAL}
 X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
 OWNER = uuid.UUID("ac713719-c4fe-4ca1-ae08-285342dd98af")
 AUTHENTICATED = 0x20
+LASTING = nvram.NON_VOLATILE | nvram.BOOT_SERVICE | nvram.RUNTIME
+ENTRY_NUMBER = 0x77
+ENTRY_ACTIVE = 1
 
 
 class Owner:
@@ -40,8 +47,7 @@ class Owner:
         store = nvram.Nvram(firmware.variables)
         for name, vendor in PLACES.items():
             certificate = (self.folder / f"{name}.der").read_bytes()
-            store.add(name, _signature_list(certificate), vendor,
-                      nvram.NON_VOLATILE | nvram.BOOT_SERVICE | nvram.RUNTIME | AUTHENTICATED)
+            store.add(name, _signature_list(certificate), vendor, LASTING | AUTHENTICATED)
         return firmware
 
 
@@ -49,3 +55,23 @@ def _signature_list(certificate):
     """EFI_SIGNATURE_LIST with one entry."""
     entry = OWNER.bytes_le + certificate
     return X509.bytes_le + struct.pack("<III", 28 + len(entry), 0, len(entry)) + entry
+
+
+def add_boot_entry(firmware, words):
+    """The first to be tried: what is on the first disk where firmware looks without being told, with these words."""
+    path = (_node(2, 1, struct.pack("<II", 0x0A0341D0, 0))  # the PCI root: PNP0A03
+            + _node(1, 1, bytes([0, 2]))  # the first disk of a qemu.Machine: function 0, device 2
+            + _node(4, 4, _utf16("\\EFI\\BOOT\\BOOTX64.EFI")) + _node(0x7F, 0xFF, b""))
+    option = struct.pack("<IH", ENTRY_ACTIVE, len(path)) + _utf16("words") + path + _utf16(words)  # UEFI 2.10, 3.1.3
+    store = nvram.Nvram(firmware.variables)
+    store.add(f"Boot{ENTRY_NUMBER:04X}", option, GLOBAL, LASTING)
+    store.add("BootOrder", struct.pack("<H", ENTRY_NUMBER), GLOBAL, LASTING)
+
+
+def _node(kind, of_kind, content):
+    """One of a device path (UEFI 2.10, 10.3)."""
+    return struct.pack("<BBH", kind, of_kind, 4 + len(content)) + content
+
+
+def _utf16(text):
+    return (text + "\0").encode("utf-16-le")
