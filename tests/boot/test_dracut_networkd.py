@@ -13,14 +13,6 @@ from lib.once import once
 TAKES_S = 420
 TIME_LIMIT_S = 1500
 WORK = pathlib.Path(__file__).resolve().parents[2] / "build/test/dracut-networkd"
-CATCH_ALL = "[Match]\nName=*\n[Network]\nDHCP=yes\nLinkLocalAddressing=yes\n"
-
-
-def set_up(root):
-    root.enable("systemd-networkd.service", "multi-user.target")
-    example = root.path("/usr/lib/systemd/network/80-fortros-uplink.network.example").read_bytes()
-    root.write("/etc/systemd/network/80-fortros-uplink.network", example)
-    root.write("/etc/systemd/network/90-everything.network", CATCH_ALL)
 
 
 def look(running):
@@ -29,7 +21,7 @@ def look(running):
 
 @once
 def boots():
-    play = embedded.Embedded(WORK, "dracut", ["dracut-core"], set_up).__enter__()
+    play = embedded.Embedded(WORK, "dracut", ["dracut-core"], embedded.rule_by_networkd).__enter__()
     atexit.register(play.__exit__, None, None, None)
     first = play.boot("first", embedded.FIRST_S, look)
     play.world.stop_resolvers()
