@@ -13,6 +13,7 @@ NODE = {
     "/usr/bin/fortros-preboot": 0o755,
     "/usr/bin/fortros-maintainer": 0o755,
     "/usr/lib/NetworkManager/conf.d/fortros.conf": 0o644,
+    "/usr/lib/NetworkManager/system-connections/fortros-uplink.nmconnection.example": 0o644,
     "/usr/lib/dracut/modules.d/90fortros/fortros-preboot.service": 0o644,
     "/usr/lib/dracut/modules.d/90fortros/fortros-preboot.sh": 0o755,
     "/usr/lib/dracut/modules.d/90fortros/module-setup.sh": 0o755,
