@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "core/messages.h"
+#include "gateway/tls_record.h"
 
 namespace fortros::gateway {
 

@@ -21,16 +21,6 @@ Result<OpenSsl<SSL_CTX>> make_tls_context(const Certificates& chain, EVP_PKEY* k
     return context;
 }
 
-static constexpr std::uint8_t handshake_record = 22;
-static constexpr std::size_t longest_record = std::size_t{1} << 14;
-
-std::size_t first_record_size(ByteView beginning) {
-    if (!beginning.empty() && beginning[0] != handshake_record) return beginning.size();
-    if (beginning.size() < tls_record_head) return tls_record_head;
-    const std::size_t size = std::size_t{beginning[3]} << 8 | beginning[4];
-    return size <= longest_record ? tls_record_head + size : beginning.size();
-}
-
 Result<TlsSession> TlsSession::create(SSL_CTX* context, int socket) {
     OpenSsl<SSL> ssl(SSL_new(context));
     if (!ssl || SSL_set_fd(ssl.get(), socket) != 1)

@@ -19,12 +19,6 @@ namespace fortros::gateway {
 // session would skip the certificate, and with it revocation and rotation.
 Result<OpenSsl<SSL_CTX>> make_tls_context(const Certificates& chain, EVP_PKEY* key);
 
-// How long the record is that a client begins with, of which these are the first bytes: as long as
-// its head while that is not whole, and no longer than what is there if no handshake can begin so
-// (RFC 8446 section 5.1).
-inline constexpr std::size_t tls_record_head = 5;
-std::size_t first_record_size(ByteView beginning);
-
 class TlsSession {
 public:
     enum class Step {
