@@ -147,16 +147,16 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
         .bootstrap = bootstrap,
     };
     const std::string name = node.hostname.empty() ? "" : " (" + node.hostname + ")";
-    m_parts.log.write(
-        {member.is_new ? Level::Notice : Level::Info,
-         member.is_new ? "enrolled" : "joined",
-         node.overlay_address.text() + name + (member.is_new ? " is a member now" : " has joined"),
-         {{"overlay_address", node.overlay_address.text()},
-          {"node", node.key.base64()},
-          {"invite", node.invite},
-          {"from", request.from.text()},
-          {"agent", body.agent}}});
     auto answer = make_answer(200, to_json_text(membership));
+    answer.note = LogEntry{
+        member.is_new ? Level::Notice : Level::Info,
+        member.is_new ? "enrolled" : "joined",
+        node.overlay_address.text() + name + (member.is_new ? " is a member now" : " has joined"),
+        {{"overlay_address", node.overlay_address.text()},
+         {"node", node.key.base64()},
+         {"invite", node.invite},
+         {"from", request.from.text()},
+         {"agent", body.agent}}};
     answer.progress = member.is_new ? Progress::Enrolled : Progress::Joined;
     return answer;
 }
@@ -166,24 +166,25 @@ Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
 // The node shows its address to whoever stands before it; an admin compares it with ours.
 Answer Admission::ask_to_wait(const Waiting& waiting, const Request& request) {
     const WaitingRecord& node = waiting.node;
-    if (waiting.is_new)
-        m_parts.log.write({Level::Notice,
-                           "waiting",
-                           node.overlay_address.text() +
-                               (node.hostname.empty() ? "" : " (" + node.hostname + ")") +
-                               " waits for approval: fortros-gateway node approve " +
-                               node.overlay_address.text(),
-                           {{"overlay_address", node.overlay_address.text()},
-                            {"node", node.key.base64()},
-                            {"invite", node.invite},
-                            {"from", request.from.text()}}});
     auto answer =
         make_answer(status_of(RefusalCode::ApprovalPending),
                     to_json_text(Refusal{.code = RefusalCode::ApprovalPending,
                                          .message = "an administrator has to approve this node",
                                          .overlay_address = node.overlay_address}));
     answer.refusal = RefusalCode::ApprovalPending;
-    if (waiting.is_new) answer.progress = Progress::BeganToWait;
+    if (waiting.is_new) {
+        answer.progress = Progress::BeganToWait;
+        answer.note = LogEntry{Level::Notice,
+                               "waiting",
+                               node.overlay_address.text() +
+                                   (node.hostname.empty() ? "" : " (" + node.hostname + ")") +
+                                   " waits for approval: fortros-gateway node approve " +
+                                   node.overlay_address.text(),
+                               {{"overlay_address", node.overlay_address.text()},
+                                {"node", node.key.base64()},
+                                {"invite", node.invite},
+                                {"from", request.from.text()}}};
+    }
     // Jittered, so that a rack that was switched on at once does not ask at once for ever.
     const std::uint64_t seconds =
         approval_poll.count() +

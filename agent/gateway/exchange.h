@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "base/secret.h"
 #include "base/time.h"
 #include "core/address.h"
@@ -42,6 +43,7 @@ struct Answer {
     std::string body{};
     std::optional<RefusalCode> refusal{};  // what its body says, if it is one
     std::optional<Progress> progress{};
+    std::optional<LogEntry> note{};  // what the log says of it once it is given
 };
 
 Answer make_answer(int status, std::string json);

@@ -248,6 +248,7 @@ void Gateway::handle(Request request, Reply reply) {
     const auto now = wall_now();
     reply = [this, target = request.target, reply = std::move(reply)](Answer answer) {
         m_answers.add(target, answer);
+        if (answer.note) m_log.write(*answer.note);
         reply(std::move(answer));
     };
     if (request.target.starts_with(members_target))

@@ -132,9 +132,10 @@ def test_a_full_disk_is_said_and_loses_nothing():
                 assert enrolled < 2000, "the disk is not full"
             expect((answer["status"], answer.get("refusal"), answer["proved"]), (503, "busy", True), "without room")
             assert answer["retry_after"] > 0, answer
-            expect(site.metrics()["fortros_gateway_enrolments_total"], enrolled, "the enrolments that are counted")
             line = server.wait_for("event=request-failed")
             assert "full" in line and "gateway.db" in line, line
+            expect(server.log.count("event=enrolled"), enrolled, "the enrolments that the log tells of")
+            expect(site.metrics()["fortros_gateway_enrolments_total"], enrolled, "the enrolments that are counted")
             expect(node.tell("join 1")["status"], 200, "a member's join, which writes nothing")
             status, _, error = site.run("invite", "create")
             assert status == 5 and "full" in error, (status, error)

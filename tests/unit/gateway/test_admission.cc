@@ -50,8 +50,11 @@ struct World {
         return 0;
     }
 
+    // Given as well, as nothing stands in the way of.
     Answer handle(const Request& request, WallTime now = noon) {
-        return admission->handle(request, now);
+        Answer answer = admission->handle(request, now);
+        if (answer.note) log.write(*answer.note);
+        return answer;
     }
 
     MembershipAnswer enrolled(FakeNode& node, WallTime now = noon) {
