@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <thread>
 
 #include "base/text.h"
 #include "gateway/gateway_parts.h"
@@ -23,6 +24,8 @@ namespace fortros::gateway {
 
 static constexpr Duration tick = 1s;
 static constexpr std::uint32_t warnings_per_minute = 6;
+// So many requests wait for the desk: as many as it may be late for in a step that lasts.
+static constexpr std::size_t requests_limit = 4096;
 
 // FileDescriptorName= of the units.
 static constexpr std::string_view nodes_socket = "nodes";
@@ -46,11 +49,15 @@ static void take_all_descriptors(Log& log) {
 }
 
 Outcome<void> Gateway::prepare() {
+    m_started = wall_now();
     take_all_descriptors(m_log);
     m_manager = ServiceManager::of_environment();
     TRY(or_exit(ExitCode::Failure, wait_for_entropy(m_log)));
     TRY(or_exit(ExitCode::Failure, crypto::initialise()));
-    m_loop = TRY(or_exit(ExitCode::Failure, Loop::create()));
+    m_desk = TRY(or_exit(ExitCode::Failure, Loop::create()));
+    m_edge = TRY(or_exit(ExitCode::Failure, Loop::create()));
+    m_to_desk = TRY(or_exit(ExitCode::Failure, Mailbox::create(*m_desk, Loop::Order::AsTheyCome)));
+    m_to_edge = TRY(or_exit(ExitCode::Failure, Mailbox::create(*m_edge, Loop::Order::First)));
     m_credentials = TRY(or_exit(ExitCode::Credentials, load_credentials(m_settings)));
     m_credentials_loaded = wall_now();
     m_signer.set(std::move(m_credentials.signer));
@@ -84,13 +91,13 @@ Outcome<void> Gateway::prepare() {
     if (auto status = m_admission->attest_self(wall_now()); !status)
         warn("attestation", status.error());
     announce();
-    m_feed.emplace(MemberFeed::Parts{.loop = *m_loop,
+    m_feed.emplace(MemberFeed::Parts{.loop = *m_desk,
                                      .registry = *m_registry,
                                      .issuer = m_admission->issuer(),
                                      .backbone = m_admission->backbone(),
                                      .gate = m_admission->gate()});
     m_writes.emplace(
-        WriteQueue::Parts{.loop = *m_loop, .registry = *m_registry, .random = m_random},
+        WriteQueue::Parts{.loop = *m_desk, .registry = *m_registry, .random = m_random},
         [this](const Request& request) { return m_admission->handle(request, wall_now()); },
         [this](const Request& request, const Error& why, Duration after) {
             return m_admission->put_off(request, why, after, wall_now());
@@ -137,7 +144,7 @@ Status Gateway::make_tunnels() {
 
 Status Gateway::answer_probes() {
     if (!m_settings.manage) return {};
-    const EchoResponder::Parts parts{*m_loop, m_random, *m_tunnels};
+    const EchoResponder::Parts parts{*m_desk, m_random, *m_tunnels};
     m_responders.push_back(TRY(EchoResponder::create(
         parts, m_settings.prefix, m_credentials.wireguard_key, m_credentials.wireguard_public)));
     if (const auto& previous = m_credentials.previous)
@@ -187,16 +194,31 @@ Outcome<void> Gateway::make_servers(Listeners listeners) {
     m_server = TRY(or_exit(
         ExitCode::Failure,
         HttpServer::create(
-            *m_loop, std::move(listeners.nodes), std::move(tls),
-            [this](Request request, Reply reply) { handle(std::move(request), std::move(reply)); },
+            *m_edge, std::move(listeners.nodes), std::move(tls),
+            [this](Request request, const Reply& reply) { hand_over(std::move(request), reply); },
             m_log)));
-    const OperatingView view{[this] { return checks(); }, [this] { return metrics(); }};
-    m_operate_server = TRY(or_exit(
-        ExitCode::Failure,
-        OperateServer::create(
-            *m_loop, std::move(listeners.operators),
-            [view](const Request& request) { return answer_operator(request, view); }, m_log)));
+    make_operating_lane();
+    m_operate_server =
+        TRY(or_exit(ExitCode::Failure, OperateServer::create(
+                                           *m_edge, std::move(listeners.operators),
+                                           [this](Request request, Reply reply) {
+                                               m_lane->handle(std::move(request), std::move(reply));
+                                           },
+                                           m_log)));
     return {};
+}
+
+void Gateway::make_operating_lane() {
+    const auto ask_desk = [this](OperatingLane::Told told) {
+        m_to_desk->put([this, told = std::move(told)]() mutable {
+            m_to_edge->put([told = std::move(told), metrics = metrics()] { told(metrics); });
+        });
+    };
+    m_lane.emplace(OperatingLane::Parts{.loop = *m_edge,
+                                        .ask = ask_desk,
+                                        .connections = [this] { return connection_numbers(); },
+                                        .silence = [this] { return silence(); }},
+                   metrics());
 }
 
 Status Gateway::make_chores() {
@@ -217,14 +239,14 @@ Status Gateway::make_chores() {
     if (!m_ticker.valid() || ::timerfd_settime(m_ticker.get(), 0, &every_second, nullptr) < 0)
         return fail_errno(errno, "cannot make a timer");
 
-    TRY(watch(m_signals.get(), [this] { on_signal(); }));
-    TRY(watch(m_ticker.get(), [this] { on_tick(); }));
-    return watch(m_watch->fd(), [this] { follow_registry(); });
+    TRY(watch(*m_edge, m_signals.get(), [this] { on_signal(); }));
+    TRY(watch(*m_desk, m_ticker.get(), [this] { on_tick(); }));
+    return watch(*m_desk, m_watch->fd(), [this] { follow_registry(); });
 }
 
-Status Gateway::watch(int fd, std::function<void()> ready) {
+Status Gateway::watch(Loop& loop, int fd, std::function<void()> ready) {
     m_watches.push_back(
-        TRY(m_loop->watch(fd, EPOLLIN, [ready = std::move(ready)](std::uint32_t) { ready(); })));
+        TRY(loop.watch(fd, EPOLLIN, [ready = std::move(ready)](std::uint32_t) { ready(); })));
     return {};
 }
 
@@ -236,11 +258,40 @@ Outcome<void> Gateway::run() {
                  {{"name", m_settings.name},
                   {"overlay_address", address.text()},
                   {"public_key", m_credentials.wireguard_public.base64()}}});
-    m_started = wall_now();
     m_manager.tell("READY=1\nSTATUS=serves on" + m_places);
-    TRY(or_exit(ExitCode::Failure, m_loop->run()));
+    TRY(or_exit(ExitCode::Failure, turn_both()));
     m_log.write({Level::Notice, "stopped", "stopped; the tunnels stay as they are"});
     return {};
+}
+
+// The one does not go on without the other.
+Status Gateway::turn_both() {
+    m_last_turn = monotonic_now();
+    Status desk_ended;
+    std::thread desk([&] {
+        desk_ended = m_desk->run();
+        m_to_edge->put([this] { m_edge->stop(); });
+    });
+    const Status edge_ended = m_edge->run();
+    m_to_desk->put([this] { m_desk->stop(); });
+    desk.join();
+    TRY(edge_ended);
+    return desk_ended;
+}
+
+// Of the edge: what it takes over from here is the desk's, and its answer comes back the same way. There are
+// never more answers than connections.
+void Gateway::hand_over(Request request, const Reply& reply) {
+    if (m_to_desk->size() >= requests_limit) {
+        auto answer = make_refusal(RefusalCode::Busy, "the gateway cannot serve this now");
+        answer.headers.emplace_back("Retry-After", "10");
+        return reply(std::move(answer));
+    }
+    m_to_desk->put([this, request = std::move(request), reply]() mutable {
+        handle(std::move(request), [this, reply = std::move(reply)](Answer answer) {
+            m_to_edge->put([reply, answer = std::move(answer)] { reply(answer); });
+        });
+    });
 }
 
 // Members who come back are served at once; what has to be written waits for its turn.

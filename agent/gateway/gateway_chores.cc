@@ -52,14 +52,15 @@ void Gateway::report_validities() {
 void Gateway::on_signal() {
     signalfd_siginfo signal{};
     if (::read(m_signals.get(), &signal, sizeof(signal)) != sizeof(signal)) return;
-    signal.ssi_signo == SIGHUP ? reload() : stop();
+    if (signal.ssi_signo != SIGHUP) return stop();
+    m_to_desk->put([this] { reload(); });
 }
 
 void Gateway::stop() {
     m_is_stopping = true;
     m_manager.tell("STOPPING=1\nSTATUS=finishing what has begun");
     m_log.write({Level::Notice, "stopping", "stopping: finishing what has begun"});
-    m_server->stop([this] { m_loop->stop(); });
+    m_server->stop([this] { m_edge->stop(); });
 }
 
 // Connections that there are go on as they began; those that begin see the new certificate.
@@ -67,40 +68,49 @@ void Gateway::reload() {
     if (m_is_stopping) return;
     m_manager.tell_reloading();
     ++m_reloads;
-    const auto status = take_new_credentials();
-    m_reload_successful = status.has_value();
-    if (status) {
-        m_log.write({Level::Notice, "reloaded", "serves with the certificates and keys of now"});
-        report_credentials();
-    } else {
-        ++m_failures["reload"];
-        m_log.write({Level::Error, "reload-failed",
-                     "the old certificates and keys stay: " + status.error().text()});
-    }
-    m_manager.tell("READY=1\nSTATUS=" +
-                   (status ? "serves on" + m_places : "not reloaded: " + status.error().text()));
+    auto tls = take_new_credentials();
+    m_reload_successful = tls.has_value();
+    if (tls) return serve_with(std::move(*tls));
+    ++m_failures["reload"];
+    m_log.write({Level::Error, "reload-failed",
+                 "the old certificates and keys stay: " + tls.error().text()});
+    m_manager.tell("READY=1\nSTATUS=not reloaded: " + tls.error().text());
+}
+
+// By way of the edge: it is said when it is so.
+void Gateway::serve_with(OpenSsl<SSL_CTX> tls) {
+    m_to_edge->put([this, tls = std::move(tls)]() mutable {
+        m_server->set_tls(std::move(tls));
+        m_to_desk->put([this] {
+            m_log.write(
+                {Level::Notice, "reloaded", "serves with the certificates and keys of now"});
+            report_credentials();
+            m_manager.tell("READY=1\nSTATUS=serves on" + m_places);
+        });
+    });
 }
 
 // All of them or none.
-Status Gateway::take_new_credentials() {
+Result<OpenSsl<SSL_CTX>> Gateway::take_new_credentials() {
     auto next = TRY(load_credentials(m_settings));
     TRY(check_successor(m_credentials, next, wall_now()));
     if (next.signer->facts().not_before < TRY(m_registry->policy()).signers_since)
         return fail(ErrorCode::Untrusted, "the organisation has disowned the signer of '" +
                                               m_settings.signer_certificate + "'");
     auto tls = TRY(make_tls_context(next.chain, next.key.get()));
-    m_server->set_tls(std::move(tls));
     m_signer.set(std::move(next.signer));
     m_credentials = std::move(next);
     m_credentials_loaded = wall_now();
-    return {};
+    return tls;
 }
 
 void Gateway::on_tick() {
     std::uint64_t ticks = 0;
     [[maybe_unused]] const auto size = ::read(m_ticker.get(), &ticks, sizeof(ticks));
-    if (m_manager.wants_watchdog()) m_manager.tell("WATCHDOG=1");
     const Instant now = monotonic_now();
+    m_last_turn = now;
+    // The edge says it: both loops turn.
+    if (m_manager.wants_watchdog()) m_to_edge->put([this] { m_manager.tell("WATCHDOG=1"); });
     if (now >= m_next_validity_report) report_validities();
     if (now >= m_next_reconcile) m_must_reconcile = true;
     follow_registry();

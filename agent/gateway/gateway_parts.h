@@ -1,7 +1,14 @@
 // The gateway that serves, in its parts. Local to gateway*.cc: how it comes up, its chores beside the
 // requests, and what it tells of itself.
+//
+// Two threads, each with a loop, which share nothing but two mailboxes: the edge never waits, so that
+// connections and operators are served while a disk, an etcd cluster or the kernel takes its time.
+//
+//   edge: sockets, TLS, HTTP, signals ── requests ─▶ desk: registry, admission, feed, tunnels, chores
+//                                     ◀─ answers ───
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,9 +23,11 @@
 #include "gateway/echo_responder.h"
 #include "gateway/exit_code.h"
 #include "gateway/http_server.h"
+#include "gateway/mailbox.h"
 #include "gateway/member_feed.h"
 #include "gateway/metrics.h"
 #include "gateway/operate_server.h"
+#include "gateway/operating_lane.h"
 #include "gateway/rate_limit.h"
 #include "gateway/registry.h"
 #include "gateway/settings.h"
@@ -60,8 +69,11 @@ private:
     Status answer_probes();
     Outcome<Listeners> make_listeners();
     Outcome<void> make_servers(Listeners listeners);
+    void make_operating_lane();
     Status make_chores();
-    Status watch(int fd, std::function<void()> ready);
+    Status watch(Loop& loop, int fd, std::function<void()> ready);
+    Status turn_both();
+    void hand_over(Request request, const Reply& reply);
     void handle(Request request, Reply reply);
 
     // gateway_chores.cc
@@ -70,7 +82,8 @@ private:
     void on_signal();
     void stop();
     void reload();
-    Status take_new_credentials();
+    Result<OpenSsl<SSL_CTX>> take_new_credentials();
+    void serve_with(OpenSsl<SSL_CTX> tls);
     void on_tick();
     void follow_registry();
     void renew_lighthouses();
@@ -83,6 +96,8 @@ private:
     // gateway_report.cc
     std::vector<Check> checks();
     Metrics metrics();
+    ConnectionNumbers connection_numbers() const;
+    Duration silence() const;
     const RegistryView& look_at_registry();
     RegistryView registry_now();
 
@@ -92,7 +107,10 @@ private:
     KernelRandom m_random;
     Credentials m_credentials{};
     CurrentSigner m_signer{};
-    std::unique_ptr<Loop> m_loop;
+    std::unique_ptr<Loop> m_desk;
+    std::unique_ptr<Loop> m_edge;
+    std::unique_ptr<Mailbox> m_to_desk;
+    std::unique_ptr<Mailbox> m_to_edge;
     std::unique_ptr<Registry> m_registry;
     std::unique_ptr<Tunnels> m_tunnels;
     std::vector<std::unique_ptr<EchoResponder>> m_responders{};
@@ -105,11 +123,13 @@ private:
     std::vector<Loop::Watch> m_watches{};
     std::string m_places{};  // where nodes are listened for, and operators
     std::unique_ptr<HttpServer> m_server;
+    std::optional<OperatingLane> m_lane;
     std::unique_ptr<OperateServer> m_operate_server;
 
-    std::uint64_t m_applied_revision = 0;  // of the registry, in the tunnels
-    bool m_must_reconcile = false;         // the tunnels may differ from the registry
-    bool m_is_stopping = false;
+    std::atomic<bool> m_is_stopping = false;       // which the edge decides
+    std::atomic<Instant> m_last_turn = Instant{};  // of the desk
+    std::uint64_t m_applied_revision = 0;          // of the registry, in the tunnels
+    bool m_must_reconcile = false;                 // the tunnels may differ from the registry
     RateLimit m_warnings;
     Instant m_next_reconcile{};
     Instant m_next_validity_report{};

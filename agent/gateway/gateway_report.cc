@@ -10,8 +10,8 @@ namespace fortros::gateway {
 static constexpr Duration long_look = 500ms;
 static constexpr int pause_for_a_look = 5;
 
-static Metrics::CountByName named(const std::map<std::string_view, std::int64_t>& counts) {
-    Metrics::CountByName names;
+static CountByName named(const std::map<std::string_view, std::int64_t>& counts) {
+    CountByName names;
     for (const auto& [name, count] : counts) names.emplace_back(name, count);
     return names;
 }
@@ -66,14 +66,8 @@ std::vector<Check> Gateway::checks() {
 
 Metrics Gateway::metrics() {
     const RegistryView& registry = look_at_registry();
-    const auto& server = m_server->counts();
     Metrics metrics{.started = m_started,
                     .answers = m_answers,
-                    .connections_accepted = server.accepted,
-                    .handshakes = server.handshakes,
-                    .connection_failures = named(server.failures),
-                    .connections_by_state = named(m_server->connections()),
-                    .door_waiting = count_of(m_server->door().waiting()),
                     .write_queue = count_of(m_writes->size()),
                     .feed_pollers = count_of(m_feed->waiting()),
                     .members = registry.members,
@@ -94,5 +88,17 @@ Metrics Gateway::metrics() {
     for (const auto& [file, end] : ends) metrics.certificates.push_back({file, end});
     return metrics;
 }
+
+ConnectionNumbers Gateway::connection_numbers() const {
+    const auto& server = m_server->counts();
+    return {.accepted = server.accepted,
+            .handshakes = server.handshakes,
+            .failures = named(server.failures),
+            .by_state = named(m_server->connections()),
+            .door_waiting = count_of(m_server->door().waiting())};
+}
+
+// It ticks every second unless it is at something.
+Duration Gateway::silence() const { return monotonic_now() - m_last_turn.load(); }
 
 }  // namespace fortros::gateway

@@ -61,7 +61,7 @@ public:
         if (value) gauge(name, std::move(help), *value);
     }
     void by_label(std::string_view name, MetricType type, std::string help, std::string_view label,
-                  const Metrics::CountByName& counts) {
+                  const CountByName& counts) {
         auto& family = add(name, type, std::move(help));
         for (const auto& [value, count] : counts)
             family.samples.push_back({{{std::string(label), value}}, count});
@@ -91,15 +91,15 @@ static void add_traffic(Families& all, const Metrics& now) {
 
                 now.answers.of(Progress::BeganToWait));
     all.counter("connections_accepted_total", "TCP connections of nodes that were accepted.",
-                now.connections_accepted);
-    all.counter("handshakes_total", "TLS handshakes that were begun.", now.handshakes);
+                now.connections.accepted);
+    all.counter("handshakes_total", "TLS handshakes that were begun.", now.connections.handshakes);
     all.by_label("connection_failures_total", MetricType::Counter,
                  "Connections that were turned away or given up, by reason.", "reason",
-                 now.connection_failures);
+                 now.connections.failures);
     all.by_label("connections", MetricType::Gauge, "Connections of nodes, by what they are at.",
-                 "state", now.connections_by_state);
+                 "state", now.connections.by_state);
     all.gauge("door_waiting", "Connections that wait for their turn to shake hands.",
-              now.door_waiting);
+              now.connections.door_waiting);
     all.gauge("write_queue_length", "Requests that wait to be written to the registry.",
               now.write_queue);
     all.gauge("feed_pollers", "Members that wait for news of other members.", now.feed_pollers);

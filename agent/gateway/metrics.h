@@ -45,18 +45,24 @@ struct CertificateEnd {
     WallTime not_after{};
 };
 
+using CountByName = std::vector<std::pair<std::string, std::int64_t>>;
+
+// What only whoever has the sockets knows.
+struct ConnectionNumbers {
+    std::int64_t accepted = 0;
+    std::int64_t handshakes = 0;
+    CountByName failures{};  // by reason
+    CountByName by_state{};  // now
+    std::int64_t door_waiting = 0;
+};
+
 struct Metrics {
     using Count = std::int64_t;
-    using CountByName = std::vector<std::pair<std::string, Count>>;
 
     WallTime started{};
     AnswerCounts answers{};
 
-    Count connections_accepted = 0;
-    Count handshakes = 0;
-    CountByName connection_failures{};   // by reason
-    CountByName connections_by_state{};  // now
-    Count door_waiting = 0;
+    ConnectionNumbers connections{};
     Count write_queue = 0;
     Count feed_pollers = 0;
 

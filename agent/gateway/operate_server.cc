@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/text.h"
@@ -47,7 +48,8 @@ void OperateServer::listen(std::uint32_t events) {
 
 Status OperateServer::open(Fd socket) {
     if (m_connections.size() >= m_limits.connections) m_connections.pop_front();
-    const auto place = m_connections.emplace(m_connections.end(), std::move(socket), m_limits);
+    const auto place =
+        m_connections.emplace(m_connections.end(), m_next_id++, std::move(socket), m_limits);
     auto watch = m_loop.watch(
         place->fd.get(), EPOLLIN, [this, place](std::uint32_t) { advance(place); },
         Loop::Order::First);
@@ -66,13 +68,17 @@ void OperateServer::advance(Place place) {
     for (;;) {
         const Step step = take_step(*place);
         if (step == Step::Done) continue;
-        const std::uint32_t events = step == Step::WantWrite ? EPOLLOUT : EPOLLIN;
+        // Who has gone for good shows as EPOLLHUP, which comes unasked.
+        const std::uint32_t events = step == Step::WantAnswer  ? 0
+                                     : step == Step::WantWrite ? std::uint32_t{EPOLLOUT}
+                                                               : std::uint32_t{EPOLLIN};
         if (step == Step::Closed || !place->watch.change(events)) m_connections.erase(place);
         return;
     }
 }
 
 OperateServer::Step OperateServer::take_step(Connection& connection) {
+    if (connection.is_asked) return Step::Closed;  // it has gone
     if (!connection.is_answered) return read(connection);
     return connection.out.empty() ? drain(connection) : write(connection);
 }
@@ -84,13 +90,29 @@ OperateServer::Step OperateServer::read(Connection& connection) {
     if (size <= 0) return Step::Closed;
     connection.reader.append(ByteView(bytes, static_cast<std::size_t>(size)));
     auto outcome = connection.reader.next();
-    if (const auto* whole = std::get_if<HttpRequestReader::Whole>(&outcome))
-        answer(connection, m_handler(whole->request));
-    else if (const auto* refused = std::get_if<HttpRequestReader::Refused>(&outcome))
+    if (auto* whole = std::get_if<HttpRequestReader::Whole>(&outcome)) {
+        ask(connection, std::move(whole->request));
+        return Step::WantAnswer;
+    }
+    if (const auto* refused = std::get_if<HttpRequestReader::Refused>(&outcome))
         answer(connection, {refused->status,
                             {{"Content-Type", "text/plain; charset=utf-8"}},
                             printable(refused->why) + "\n"});
     return Step::Done;
+}
+
+// Always by way of the loop: the handler may answer before it returns.
+void OperateServer::ask(Connection& connection, Request request) {
+    connection.is_asked = true;
+    m_handler(std::move(request), [this, id = connection.id](const Answer& answer) {
+        const auto place = std::ranges::find(m_connections, id, &Connection::id);
+        if (place == m_connections.end() || !place->is_asked) return;
+        OperateServer::answer(*place, answer);
+        place->answered = m_loop.after({}, [this, place] {
+            place->is_asked = false;
+            advance(place);
+        });
+    });
 }
 
 void OperateServer::answer(Connection& connection, const Answer& answer) {

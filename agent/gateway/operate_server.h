@@ -32,10 +32,8 @@ struct OperateLimits {
 
 class OperateServer {
 public:
-    // Called from the loop. It answers at once.
-    using Handler = std::function<Answer(const Request&)>;
-
-    // `listeners` listen already. Loop and log must outlive the server.
+    // `listeners` listen already. `handler` is called from the loop, and its Reply must be, while there is
+    // a server. Loop and log must outlive it.
     static Result<std::unique_ptr<OperateServer>> create(Loop& loop, std::vector<Fd> listeners,
                                                          Handler handler, Log& log,
                                                          const OperateLimits& limits = {});
@@ -46,18 +44,21 @@ private:
         Loop::Watch watch{};
     };
     struct Connection {
-        Connection(Fd accepted, const OperateLimits& limits)
-            : fd(std::move(accepted)), reader(limits.head, 0) {}
+        Connection(std::uint64_t number, Fd accepted, const OperateLimits& limits)
+            : id(number), fd(std::move(accepted)), reader(limits.head, 0) {}
+        std::uint64_t id;
         Fd fd;
         HttpRequestReader reader;
-        std::string out{};  // what is left of the answer
+        bool is_asked = false;  // and not answered yet
+        std::string out{};      // what is left of the answer
         bool is_answered = false;
         std::size_t drained = 0;
         Loop::Watch watch{};
         Loop::Timer deadline{};
+        Loop::Timer answered{};  // an answer is on its way
     };
     using Place = std::list<Connection>::iterator;
-    enum class Step { Done, WantRead, WantWrite, Closed };
+    enum class Step { Done, WantRead, WantWrite, WantAnswer, Closed };
 
     OperateServer(Loop& loop, Handler handler, Log& log, const OperateLimits& limits)
         : m_loop(loop), m_handler(std::move(handler)), m_log(log), m_limits(limits) {}
@@ -70,6 +71,7 @@ private:
     Step read(Connection& connection);
     Step write(Connection& connection);
     Step drain(Connection& connection) const;
+    void ask(Connection& connection, Request request);
     static void answer(Connection& connection, const Answer& answer);
 
     Loop& m_loop;
@@ -77,6 +79,7 @@ private:
     Log& m_log;
     OperateLimits m_limits;
     std::vector<Listener> m_listeners{};
+    std::uint64_t m_next_id = 1;
     std::list<Connection> m_connections{};  // the oldest first
     Loop::Timer m_pause{};
 };

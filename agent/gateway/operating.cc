@@ -27,11 +27,25 @@ static Answer numbers(const Request& request, const OperatingView& view) {
     const auto form = exposition_for(accept == nullptr ? "" : *accept);
     return {200,
             {{"Content-Type", std::string(content_type_of(form))}},
-            to_text(families_of(view.metrics()), form)};
+            to_text(families_of(view.metrics), form)};
+}
+
+static Answer liveness(Duration silence) {
+    if (silence <= longest_silence) return plain(200, "ok\n");
+    return plain(503, "at the same step for " + to_text(silence) + "\n");
+}
+
+static std::string_view path_of(const Request& request) {
+    return std::string_view(request.target).substr(0, request.target.find('?'));
+}
+
+bool asks_how_things_are(const Request& request) {
+    return request.method == "GET" &&
+           (path_of(request) == "/readyz" || path_of(request) == "/metrics");
 }
 
 Answer answer_operator(const Request& request, const OperatingView& view) {
-    const auto path = std::string_view(request.target).substr(0, request.target.find('?'));
+    const auto path = path_of(request);
     if (path != "/healthz" && path != "/readyz" && path != "/metrics")
         return plain(404, "there are /healthz, /readyz and /metrics\n");
     if (request.method != "GET") {
@@ -39,8 +53,8 @@ Answer answer_operator(const Request& request, const OperatingView& view) {
         answer.headers.emplace_back("Allow", "GET");
         return answer;
     }
-    if (path == "/healthz") return plain(200, "ok\n");
-    if (path == "/readyz") return readiness(view.checks());
+    if (path == "/healthz") return liveness(view.silence);
+    if (path == "/readyz") return readiness(view.metrics.checks);
     return numbers(request, view);
 }
 

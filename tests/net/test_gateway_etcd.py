@@ -2,7 +2,9 @@
 to it: lost answers, lost majorities, strangers who pose as a member."""
 
 import contextlib
+import json
 import os
+import select
 import socket
 import subprocess
 import tempfile
@@ -10,7 +12,7 @@ import threading
 import time
 
 from lib.etcd import Cluster
-from lib.gateway import END_LIMIT_S, OUT, PROGRAM, Site, expect
+from lib.gateway import ADDRESS, END_LIMIT_S, OUT, PROGRAM, Site, expect
 from lib.org import openssl
 
 TIME_LIMIT_S = 300
@@ -35,6 +37,10 @@ def ask_until(node, line, status):
         assert time.monotonic() < deadline, f"{line}: never {status}, but {answer}"
         time.sleep(ASK_AGAIN_S)
     return before
+
+
+def is_readable(source):
+    return bool(select.select([source], [], [], 0)[0])
 
 
 # --- the contract ---
@@ -195,6 +201,33 @@ def test_a_member_that_freezes_makes_no_gateway_deaf():
                     site.admin("node", "revoke", key)
                     server.wait_for("event=node-removed")
                     expect(node.tell(f"join {number}")["status"], 403, "the join of the revoked")
+
+
+def test_while_etcd_says_nothing_operators_hear_what_is_wrong_and_nobody_is_dropped():
+    """A supervisor would start a gateway anew for etcd's fault, and all who wait on it would come back at once."""
+    with Cluster(folder()) as cluster:
+        site = Site(folder(), etcd=cluster.settings)
+        invite = site.invite("--uses", "9")
+        with site.start() as server, site.client() as node, site.client() as poller:
+            expect(poller.tell(f"enroll 1 {invite}")["status"], 200, "an enrolment")
+            page = json.loads(poller.tell("get 1 /v1/members?since=0&document=0")["body"])
+            poller.say(f"get 1 /v1/members?since={page['revision']}&document={page['document_serial']}&wait=50")
+            while site.metrics()["fortros_gateway_feed_pollers"] == 0:
+                pass
+            with cluster.frozen(0), socket.create_connection((ADDRESS, site.port)) as idle:
+                node.say(f"enroll 2 {invite}")
+                # The gateway waits for etcd for seconds, and is asked meanwhile.
+                while "registry: the gateway is waiting" not in (told := site.ask_as_operator("/readyz"))[2]:
+                    assert not is_readable(node.process.stdout), f"the enrolment is answered, and readiness was {told}"
+                expect(told[0], 503, "whether it is ready")
+                expect(site.ask_as_operator("/healthz")[0], 200, "whether it lives")
+                assert not is_readable(node.process.stdout), "all of that was said while etcd was waited for"
+                assert not is_readable(idle), "who has said nothing yet was dropped"
+                expect(node.hear()["status"], 503, "the enrolment")
+            assert not is_readable(poller.process.stdout), "who waits for news was dropped"
+            ask_until(node, f"enroll 2 {invite}", 200)
+            expect(poller.hear()["status"], 200, "the news that was waited for")
+            expect(server.process.poll(), None, "whether the gateway ended")
 
 
 # --- TLS ---

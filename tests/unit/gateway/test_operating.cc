@@ -14,12 +14,12 @@ using namespace fortros::gateway;
 namespace {
 
 struct World {
-    std::vector<Check> checks{{"registry", ""}, {"tunnels", ""}};
-    Metrics metrics{};
+    Metrics metrics{.checks = {{"registry", ""}, {"tunnels", ""}}};
+    Duration silence{};
 
     Answer ask(std::string target, std::string method = "GET") {
         return answer_operator({.method = std::move(method), .target = std::move(target)},
-                               {[this] { return checks; }, [this] { return metrics; }});
+                               {.metrics = metrics, .silence = silence});
     }
 };
 
@@ -37,7 +37,7 @@ TEST_CASE(
     World world;
     CHECK(world.ask("/readyz").status == 200);
     CHECK(world.ask("/readyz").body == "registry: ok\ntunnels: ok\n");
-    world.checks[1].problem = "no such\ninterface";
+    world.metrics.checks[1].problem = "no such\ninterface";
     CHECK(world.ask("/readyz").status == 503);
     CHECK(world.ask("/readyz").body == "registry: ok\ntunnels: no such?interface\n");
 }
@@ -45,8 +45,18 @@ TEST_CASE(
 // A supervisor would start a gateway anew because its disk is full.
 TEST_CASE("operating: it lives, whatever its problems") {
     World world;
-    world.checks[0].problem = "gone";
+    world.metrics.checks[0].problem = "gone";
     CHECK(world.ask("/healthz").status == 200);
+}
+
+// A gateway that hangs would never be started again, or one that waits for its disk would be.
+TEST_CASE("operating: it lives while its silence may end") {
+    World world;
+    world.silence = longest_silence;
+    CHECK(world.ask("/healthz").status == 200);
+    world.silence = longest_silence + 1s;
+    CHECK(world.ask("/healthz").status == 503);
+    CHECK(world.ask("/healthz").body.contains("61"));
 }
 
 // A typing mistake in a probe would be a gateway that is always well.

@@ -1,0 +1,78 @@
+#include "gateway/operating_lane.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace fortros;
+using namespace fortros::gateway;
+
+namespace {
+
+struct World {
+    std::unique_ptr<Loop> loop = std::move(Loop::create().value());
+    std::vector<OperatingLane::Told> asked;  // whoever decides
+    std::int64_t accepted = 1;
+    std::vector<Answer> answers;
+    OperatingLane lane{
+        {.loop = *loop,
+         .ask = [this](OperatingLane::Told told) { asked.push_back(std::move(told)); },
+         .connections = [this] { return ConnectionNumbers{.accepted = accepted}; },
+         .silence = [] { return Duration{3s}; }},
+        {.checks = {{"registry"}, {"tunnels"}}}};
+
+    void ask(std::string target) {
+        lane.handle({.method = "GET", .target = std::move(target)}, [this](Answer answer) {
+            answers.push_back(std::move(answer));
+            loop->stop();
+        });
+    }
+};
+
+}  // namespace
+
+// A supervisor would start a gateway anew for the fault of its registry.
+TEST_CASE("operating lane: whether it lives is said without asking anybody") {
+    World world;
+    world.ask("/healthz");
+    REQUIRE(world.answers.size() == 1);
+    CHECK(world.answers[0].status == 200);
+    CHECK(world.asked.empty());
+}
+
+// An operator would be told of yesterday.
+TEST_CASE(
+    "operating lane: how things are is what whoever decides says, and numbers of when it was "
+    "asked") {
+    World world;
+    world.ask("/metrics");
+    world.accepted = 7;
+    REQUIRE(world.asked.size() == 1);
+    CHECK(world.answers.empty());
+    world.asked[0]({.write_queue = 5});
+    REQUIRE(world.answers.size() == 1);
+    CHECK(world.answers[0].body.contains("fortros_gateway_write_queue_length 5\n"));
+    CHECK(world.answers[0].body.contains("fortros_gateway_connections_accepted_total 1\n"));
+}
+
+// Just when the registry hangs, nobody could see what hangs.
+TEST_CASE("operating lane: who does not answer is told of, with what he said last") {
+    World world;
+    world.ask("/readyz");
+    world.asked[0]({.checks = {{"registry"}, {"tunnels", "no such interface"}}});
+    CHECK(world.answers.at(0).body == "registry: ok\ntunnels: no such interface\n");
+
+    world.ask("/readyz");
+    REQUIRE(world.loop->run());  // until patience is over
+    REQUIRE(world.answers.size() == 2);
+    CHECK(world.answers[1].status == 503);
+    CHECK(world.answers[1].body.starts_with("registry: the gateway is waiting"));
+    CHECK(world.answers[1].body.contains("3.0 s\ntunnels: no such interface\n"));
+
+    // Late: nobody is answered twice.
+    world.asked[1]({.checks = {{"registry"}}});
+    CHECK(world.answers.size() == 2);
+}
