@@ -33,7 +33,7 @@ PING_INTERVAL_S = 0.1
 # What every one of these machines has; the tools that look are ours.
 PACKAGES = ("systemd", "udev", "dbus", "iproute2", "wireguard-tools", "nftables", "iputils-ping", "procps")
 SYSTEMD_WORDS = "systemd.show_status=no"
-COMMAND_LINE = f"root=LABEL={image.ROOT_LABEL} rw console=ttyS0 panic=-1 {SYSTEMD_WORDS}"
+COMMAND_LINE = f"root=LABEL={image.ROOT_LABEL} {image.COMMAND_LINE} {qemu.KERNEL_WORDS} {SYSTEMD_WORDS}"
 # On an emulated machine that is busy a gateway may need seconds to answer; nobody else is to be asked meanwhile.
 SETTINGS = f"""[Organisation]
 GatewayName={GATEWAY_NAME}
@@ -104,7 +104,7 @@ def make_image(root, tool, release, output):
     if tool == "reference":
         files = root.path("/etc/fortros")
         image.build(output, settings=files / "preboot.conf", ca=files / "org-ca.pem",
-                    invite=(files / "invite").read_text(), command_line=SYSTEMD_WORDS)
+                    invite=(files / "invite").read_text(), command_line=SYSTEMD_WORDS, options=["--level", 3])
         return ""
     initrd = f"/boot/initrd.img-{release}"
     if tool == "dracut":
