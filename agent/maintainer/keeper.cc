@@ -141,7 +141,8 @@ void Keeper::begin_mesh() {
                               .attestation = m_hand_off.attestation,
                               .metered = m_settings.metered},
                    m_roster.members(), m_parts.random, monotonic_now());
-    m_mesh->adopt(peers_in_force(m_have, m_hand_off.prefix), monotonic_now());
+    m_mesh->adopt(peers_in_force(m_have, m_hand_off.prefix),
+                  lighthouses_in_force(m_have, m_hand_off.prefix), monotonic_now());
     tell_mesh();
     m_applied = 0;
     m_must_apply = true;

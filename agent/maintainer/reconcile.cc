@@ -149,6 +149,23 @@ std::vector<mesh::WantedPeer> peers_in_force(const std::vector<InterfaceState>& 
     return peers;
 }
 
+std::vector<PublicKey> lighthouses_in_force(const std::vector<InterfaceState>& have,
+                                            const OrgPrefix& prefix) {
+    std::vector<std::pair<std::uint32_t, PublicKey>> found;
+    for (const InterfaceState& state : have) {
+        if (!is_lighthouse_interface(state.wireguard.name) || state.wireguard.peers.size() != 1)
+            continue;
+        const auto route =
+            std::ranges::find(state.routes, prefix.network(), &RouteState::destination);
+        if (route != state.routes.end())
+            found.emplace_back(route->metric, state.wireguard.peers.front().peer.key);
+    }
+    std::ranges::sort(found);
+    std::vector<PublicKey> keys;
+    for (const auto& [metric, key] : found) keys.push_back(key);
+    return keys;
+}
+
 MessengerWays ways_of(const std::vector<InterfaceState>& have, const mesh::WantedOverlay& wanted) {
     MessengerWays ways;
     for (const InterfaceState& state : have) {

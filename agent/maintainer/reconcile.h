@@ -50,6 +50,9 @@ mesh::Observation observation_of(const std::vector<InterfaceState>& have, WallTi
 // The peers of fortros0, for a maintainer that begins anew.
 std::vector<mesh::WantedPeer> peers_in_force(const std::vector<InterfaceState>& have,
                                              const OrgPrefix& prefix);
+// Its lighthouses, the preferred first.
+std::vector<PublicKey> lighthouses_in_force(const std::vector<InterfaceState>& have,
+                                            const OrgPrefix& prefix);
 MessengerWays ways_of(const std::vector<InterfaceState>& have, const mesh::WantedOverlay& wanted);
 
 // This host's addresses outside of the overlay that others could reach it at, the likeliest first.

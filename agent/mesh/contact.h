@@ -87,7 +87,8 @@ struct RelayPath {
     std::size_t trying = 0;
     Instant try_until;
     Instant verify_due;
-    bool worked = false;  // since it was last dead
+    Duration verify_pause;                 // between the last two
+    std::optional<Instant> works_since{};  // absent: not since it was last dead
 };
 
 }  // namespace fortros::mesh

@@ -43,7 +43,10 @@ void Mesh::received(const PublicKey& from, Via via, const LinkMessage& message, 
 
 void Mesh::moved(Instant now) { m_state->moved(now); }
 
-void Mesh::adopt(const std::vector<WantedPeer>& peers, Instant now) { m_state->adopt(peers, now); }
+void Mesh::adopt(const std::vector<WantedPeer>& peers, const std::vector<PublicKey>& lighthouses,
+                 Instant now) {
+    m_state->adopt(peers, lighthouses, now);
+}
 
 void Mesh::estimated(const PublicKey& key, Duration rtt, Instant now) {
     const Member* member = m_state->members->find(key);
@@ -197,7 +200,7 @@ void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& me
         case LinkVerb::Want: received_want(*member, message, now); break;
         case LinkVerb::MayLeave: received_may_leave(*member, message, now); break;
         case LinkVerb::Accept:
-            if (!member->relays()) learn(contact_of(*member), message);
+            if (!member->relays()) learn(contact_of(*member), message, now);
             negotiation.heard(from, message, {}, now);
             break;
         case LinkVerb::Refuse:
@@ -235,6 +238,8 @@ void Mesh::State::moved(Instant now) {
     for (RelayPath& relay : relays) {
         relay.seen.reset();
         relay.path.moved(now);
+        relay.verify_pause = relay_first_verify;
+        relay.verify_due = std::min(relay.verify_due, now + relay.verify_pause);
     }
     negotiation.moved(now);
     own.nat = Nat::Unknown;
@@ -245,9 +250,14 @@ void Mesh::State::moved(Instant now) {
     plan_soon(now);
 }
 
-void Mesh::State::adopt(const std::vector<WantedPeer>& peers, Instant now) {
+void Mesh::State::adopt(const std::vector<WantedPeer>& peers,
+                        const std::vector<PublicKey>& lighthouses, Instant now) {
     members_changed();
     sync_relays(now);
+    // Those that the kernel does not have come last.
+    std::ranges::stable_sort(relays, {}, [&](const RelayPath& relay) {
+        return std::ranges::find(lighthouses, relay.key) - lighthouses.begin();
+    });
     for (const WantedPeer& peer : peers) {
         const Member* member = members->find(peer.key);
         if (!member || member->relays() || peer.key == self.key) continue;
@@ -298,7 +308,7 @@ std::vector<Outgoing> Mesh::State::step(Instant now) {
         step_tunnel(contact, now);
     }
     for (RelayPath& relay : relays) step_relay(relay, now);
-    rank_relays();
+    rank_relays(now);
     if (!serves()) {
         if (now >= plan_due) make_plan(now);
         if (now >= explore_due) explore(now);

@@ -138,8 +138,10 @@ public:
     void received(const PublicKey& from, Via via, const LinkMessage& message, Instant now);
     // The underlay has changed: every candidate and every path is news.
     void moved(Instant now);
-    // Takes up peers that the kernel has already, as agreed: a restart loses no link.
-    void adopt(const std::vector<WantedPeer>& peers, Instant now);
+    // Takes up peers that the kernel has already, as agreed, and its lighthouses in the order in which it
+    // prefers them: a restart loses no link, and no traffic to a lighthouse of which nothing is known yet.
+    void adopt(const std::vector<WantedPeer>& peers, const std::vector<PublicKey>& lighthouses,
+               Instant now);
     // An estimate of the RTT to a member that was never spoken to, where an engine has one.
     void estimated(const PublicKey& key, Duration rtt, Instant now);
 

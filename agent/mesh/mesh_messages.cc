@@ -21,8 +21,14 @@ Standing Mesh::State::standing() const {
 }
 
 // Takes what the other says of itself.
-void Mesh::State::learn(Contact& contact, const LinkMessage& message) {
+void Mesh::State::learn(Contact& contact, const LinkMessage& message, Instant now) {
+    const bool is_elsewhere =
+        contact.standing && contact.standing->candidates != message.standing.candidates;
     contact.standing = message.standing;
+    if (is_elsewhere && contact.tunnel && !contact.tunnel->path.carries() && !serves()) {
+        find_tries(contact, now);
+        peer_stale(contact);
+    }
     contact.refused.reset();
     if (message.seen && contact.seen != message.seen && is_usable(*message.seen, prefix)) {
         const bool was_nat = behind_nat(contact.seen);
@@ -69,7 +75,7 @@ void Mesh::State::received_echo(const Member& from, Via via, const LinkMessage& 
             own_stale = overlay_stale = true;
         }
     } else if (Contact* contact = find(from.key)) {
-        learn(*contact, message);
+        learn(*contact, message, now);
         if (contact->tunnel && via == Via::Direct) {
             Tunnel& tunnel = *contact->tunnel;
             const PathState before = tunnel.path.state();
@@ -132,7 +138,7 @@ void Mesh::State::received_want(const Member& from, const LinkMessage& message, 
         return;
     }
     Contact& contact = contact_of(from);
-    learn(contact, message);
+    learn(contact, message, now);
     const Welcome welcome = welcome_of(from, now);
     const bool is_lonely = message.standing.links <= lonely_links;
     const bool is_busy = contact.demand.at(now) >= demand_to_gain;

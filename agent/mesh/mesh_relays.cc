@@ -36,10 +36,18 @@ void Mesh::State::sync_relays(Instant now) {
                               .endpoints = member->endpoints,
                               .path = PathWatch(now),
                               .try_until = now + try_time,
-                              .verify_due = now + relay_verify_interval});
+                              .verify_due = now + relay_verify_interval,
+                              .verify_pause = relay_first_verify});
         }
     }
     overlay_stale = true;
+}
+
+// Of measures: soon after each other at first, then seldom, and not those of all nodes at once.
+Duration Mesh::State::next_pause(RelayPath& relay) {
+    relay.verify_pause = std::min(2 * relay.verify_pause, relay_verify_interval);
+    return relay.verify_pause +
+           Duration(random->below(static_cast<std::uint64_t>(relay.verify_pause.count() / 8)));
 }
 
 void Mesh::State::step_relay(RelayPath& relay, Instant now) {
@@ -49,9 +57,7 @@ void Mesh::State::step_relay(RelayPath& relay, Instant now) {
         relay.verify_due = now + relay_dead_interval;
     } else if (now >= relay.verify_due) {
         relay.path.measure();
-        relay.verify_due =
-            now + relay_verify_interval +
-            Duration(random->below(static_cast<std::uint64_t>(relay_verify_interval.count() / 8)));
+        relay.verify_due = now + next_pause(relay);
     }
     const PathState before = relay.path.state();
     const auto nonce = relay.path.step(now, *random);
@@ -72,26 +78,28 @@ void Mesh::State::relay_changed(RelayPath& relay, PathState before, Instant now)
     if (relay.path.state() == PathState::Dead) {
         relay.try_until = now + try_time;
         relay.verify_due = now + relay_dead_interval;
-        relay.worked = false;
+        relay.works_since.reset();
         return;
     }
-    if (!relay.path.carries() || relay.worked) return;
-    relay.worked = true;
+    if (!relay.path.carries() || relay.works_since) return;
+    relay.works_since = now;
     relay.endpoint.reset();
-    relay.verify_due = now + relay_verify_interval;
+    relay.verify_pause = relay_first_verify;
+    relay.verify_due = now + relay.verify_pause;
     // Whoever could not be reached so far may be reached by it.
     negotiation.moved(now);
     plan_soon(now);
 }
 
-// The best first: alive, then near. A rank changes only for something much better, and a dead one
-// moves behind all that live.
-void Mesh::State::rank_relays() {
-    const auto is_better = [](const RelayPath& a, const RelayPath& b) {
+// The best first: alive, then near. A rank changes only for something much better that has been there for
+// a while, and a dead one moves behind all that live.
+void Mesh::State::rank_relays(Instant now) {
+    const auto is_better = [now](const RelayPath& a, const RelayPath& b) {
         const bool a_dead = a.path.state() == PathState::Dead;
         const bool b_dead = b.path.state() == PathState::Dead;
         if (a_dead != b_dead) return b_dead;
         if (a_dead || !a.path.rtt() || !b.path.rtt()) return false;
+        if (!a.works_since || now - *a.works_since < relay_settle_time) return false;
         return *a.path.rtt() + rank_gain < *b.path.rtt() * 3 / 4;
     };
     // An insertion sort, which few swaps end; hysteresis is no order, so no other sort will do.

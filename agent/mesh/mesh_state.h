@@ -75,6 +75,11 @@ inline constexpr Duration explore_round_limit = 10min;
 // The same of lighthouses.
 inline constexpr Duration relay_verify_interval = 5min;
 inline constexpr Duration relay_dead_interval = 30s;
+// Several times in its first minute, for what was measured while everybody began is worth little: after
+// this, and then after twice as long each time.
+inline constexpr Duration relay_first_verify = 2s;
+// One that has just come, or come back, is no way to others before they have found it, too.
+inline constexpr Duration relay_settle_time = relay_dead_interval + 15s;
 inline constexpr std::size_t relays_limit = 16;
 // By so much and a quarter an RTT must be better for another lighthouse to be preferred.
 inline constexpr Duration rank_gain = 2ms;
@@ -92,7 +97,8 @@ struct Mesh::State {
     bool heard_before(const LanHint& hint, Instant now);
     void received(const PublicKey& from, Via via, const LinkMessage& message, Instant now);
     void moved(Instant now);
-    void adopt(const std::vector<WantedPeer>& peers, Instant now);
+    void adopt(const std::vector<WantedPeer>& peers, const std::vector<PublicKey>& lighthouses,
+               Instant now);
     std::vector<Outgoing> step(Instant now);
     Instant next_step() const;
 
@@ -102,7 +108,7 @@ struct Mesh::State {
     void received_down(const Member& from, Instant now);
     void received_want(const Member& from, const LinkMessage& message, Instant now);
     void received_may_leave(const Member& from, const LinkMessage& message, Instant now);
-    void learn(Contact& contact, const LinkMessage& message);
+    void learn(Contact& contact, const LinkMessage& message, Instant now);
     void introduced(const std::vector<Introduction>& introductions, Instant now);
     std::vector<Introduction> introductions_for(const PublicKey& key, Instant now) const;
     Welcome welcome_of(const Member& from, Instant now) const;
@@ -147,7 +153,8 @@ struct Mesh::State {
     Contact* served(const PublicKey& key, Instant now);
     void step_relay(RelayPath& relay, Instant now);
     void relay_changed(RelayPath& relay, PathState before, Instant now);
-    void rank_relays();
+    void rank_relays(Instant now);
+    Duration next_pause(RelayPath& relay);
     RelayPath* find_relay(const PublicKey& key);
 
     // --- mesh_overlay.cc ---

@@ -78,8 +78,9 @@ void Mesh::State::step_tunnel(Contact& contact, Instant now) {
                                 .nonce = *nonce,
                                 .linked = serves() || negotiation.linked(contact.key)};
         send(contact.key, Via::Direct, probe);
-        // Is it the path that is dead, or the other?
-        if (tunnel.path.state() == PathState::Dead && !serves())
+        // Is it the path that is dead, or the other? And where is it? Two that have just begun may have
+        // agreed before either knew of the NAT that it is behind.
+        if (is_down && !serves())
             send(contact.key, Via::Relay,
                  {.verb = LinkVerb::Probe,
                   .nonce = *nonce ^ 1,

@@ -47,7 +47,8 @@ bool PathWatch::echoed(std::uint64_t nonce, Instant now) {
     if (probe == m_probes.end() || now - probe->sent > path_probe_patience) return false;
     const Duration sample = now - probe->sent;
     *probe = {};
-    m_rtt = m_rtt ? (*m_rtt * 7 + sample) / 8 : sample;
+    // Half of what is believed is no jitter: then a host was busy, or the way was longer.
+    m_rtt = m_rtt && sample >= *m_rtt / 2 ? (*m_rtt * 7 + sample) / 8 : sample;
     m_last_echo = now;
     m_unanswered.reset();
     if (m_state == PathState::Dead) {

@@ -84,7 +84,8 @@ public:
     Instant since() const { return m_since; }
     // Of its last proof of life; absent: never.
     std::optional<Instant> last_echo() const { return m_last_echo; }
-    // Smoothed as TCP does (RFC 6298, alpha = 1/8); absent before the first answer.
+    // Smoothed as TCP does (RFC 6298, alpha = 1/8), but for less than half of it, which is believed at
+    // once; absent before the first answer.
     std::optional<Duration> rtt() const { return m_rtt; }
 
 private:

@@ -155,6 +155,9 @@ void Simulation::kill(NodeId node) {
 void Simulation::restart_maintainer(NodeId node) {
     if (!alive(node)) return;
     auto kept = m_hosts[node]->mesh.overlay().peers;
+    std::vector<PublicKey> preferred;
+    for (const auto& lighthouse : m_hosts[node]->mesh.overlay().lighthouses)
+        preferred.push_back(lighthouse.key);
     for (auto& peer : kept)
         if (const Tunnel* tunnel = m_wireguard.find(node, m_world.node_of(peer.key)))
             peer.endpoint =
@@ -164,7 +167,7 @@ void Simulation::restart_maintainer(NodeId node) {
         .key = what.key, .address = what.overlay, .role = what.role, .metered = what.metered};
     const auto known = m_hosts[node]->members;
     m_hosts[node] = std::make_unique<Host>(self, known, host_seed(m_world, node, m_now), m_now);
-    m_hosts[node]->mesh.adopt(kept, m_now);
+    m_hosts[node]->mesh.adopt(kept, preferred, m_now);
     wake_at(node, m_now);
 }
 

@@ -179,6 +179,15 @@ TEST_CASE("reconcile: peers that the kernel has are taken up by a maintainer tha
     CHECK(peers_in_force(kernel_of(plan_of(wanted, self)), prefix) == sorted);
 }
 
+// What goes through a lighthouse would move to another at each start.
+TEST_CASE("reconcile: the lighthouses that the kernel has are taken up in its order") {
+    const mesh::WantedOverlay wanted{.lighthouses = {lighthouse(4, 0), lighthouse(3, 1)}};
+    auto have = kernel_of(plan_of(wanted, self));
+    CHECK(lighthouses_in_force(have, prefix) == std::vector{key_of(4), key_of(3)});
+    std::ranges::reverse(have);
+    CHECK(lighthouses_in_force(have, prefix) == std::vector{key_of(4), key_of(3)});
+}
+
 TEST_CASE("reconcile: datagrams go by the interfaces of living lighthouses") {
     mesh::WantedOverlay wanted{.lighthouses = {lighthouse(3, 0), lighthouse(4, 1)}};
     const auto have = kernel_of(plan_of(wanted, self));

@@ -130,6 +130,31 @@ TEST_CASE("a dead lighthouse is ranked behind those that live") {
     CHECK(!node.mesh->overlay().lighthouses.at(1).alive);
 }
 
+// It knows no way to those who have not come back to it: what is sent there is lost.
+TEST_CASE("a lighthouse that comes back is preferred again, but not before others have found it") {
+    Twin twin(6);
+    twin.add(0, {.x = 10, .y = 10});
+    auto& near = twin.add(60000, {.x = 10, .y = 10}, Role::Lighthouse);
+    twin.add(60001, {.x = 40, .y = 40}, Role::Lighthouse);
+    twin.start();
+    auto& node = twin.at(0);
+    const auto first = [&] { return node.mesh->overlay().lighthouses.at(0); };
+    twin.run(2min);
+    REQUIRE(first().key == near.member.key);
+    twin.kill(near);
+    twin.talk(node, near);
+    twin.run(10s);
+    REQUIRE(first().key != near.member.key);
+    REQUIRE(!node.mesh->overlay().lighthouses.at(1).alive);
+    twin.boot(near);
+    const Instant booted = twin.now;
+    while (!node.mesh->overlay().lighthouses.at(1).alive && twin.now < booted + 1min) twin.run(1s);
+    const Instant found = twin.now;
+    while (first().key != near.member.key && twin.now < booted + 3min) twin.run(1s);
+    CHECK(first().key == near.member.key);
+    CHECK(twin.now - found >= 30s);
+}
+
 // Nodes behind NATs would be talked to through lighthouses for ever, or never.
 TEST_CASE("two nodes behind NATs meet where their NATs let them, and are kept open from one side") {
     Twin twin(7);
@@ -139,6 +164,9 @@ TEST_CASE("two nodes behind NATs meet where their NATs let them, and are kept op
     twin.add(3, {.nat = Nat::Symmetric});
     twin.add(60000, {}, Role::Lighthouse);
     twin.start();
+    // All begin at once, and agree before they know where they are: they learn it in time.
+    twin.run(30s);
+    CHECK(twin.linked(twin.at(0), twin.at(1)));
     twin.run(20min);
     CHECK(twin.linked(twin.at(0), twin.at(1)));
     CHECK(!twin.linked(twin.at(2), twin.at(3)));
@@ -222,7 +250,7 @@ TEST_CASE("a Mesh that starts anew takes up the peers that it finds, and loses n
     REQUIRE(peers.size() >= 5);
     node.mesh = std::make_unique<Mesh>(Self{.key = node.member.key, .address = node.member.address},
                                        twin.members, *node.dice, twin.now);
-    node.mesh->adopt(peers, twin.now);
+    node.mesh->adopt(peers, {}, twin.now);
     const auto still_routed = [&] {
         std::size_t routed = 0;
         for (const WantedPeer& peer : node.mesh->overlay().peers) routed += peer.routed;
@@ -232,6 +260,20 @@ TEST_CASE("a Mesh that starts anew takes up the peers that it finds, and loses n
     for (int i = 0; i < 20; ++i) {
         twin.run(1s);
         CHECK(still_routed() >= peers.size());
+    }
+}
+
+// All that goes through a lighthouse would go at each start to another, which may know nobody yet.
+TEST_CASE("a Mesh that starts anew prefers the lighthouses that the kernel prefers") {
+    for (const unsigned preferred : {60000U, 60001U}) {
+        Twin twin(10);
+        populate(twin, 2, 1);
+        auto& node = twin.at(0);
+        node.mesh->adopt({}, {numbered_key(preferred)}, twin.now);
+        for (int i = 0; i < 30; ++i) {
+            CHECK(node.mesh->overlay().lighthouses.at(0).key == numbered_key(preferred));
+            twin.run(1s);
+        }
     }
 }
 

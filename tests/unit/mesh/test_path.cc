@@ -291,6 +291,21 @@ TEST_CASE("the RTT is smoothed, and late answers do not count") {
     CHECK(*watch.rtt() == 90ms);
 }
 
+// What was measured while the whole machine began would decide for an hour which way is short.
+TEST_CASE("an RTT of less than half is believed at once") {
+    SeededRandom random(1);
+    PathWatch watch(Instant{}, PathState::Alive);
+    Instant now{};
+    for (const Duration rtt : {3000ms, 2000ms, 20ms}) {
+        watch.measure();
+        const auto nonce = watch.step(now, random);
+        REQUIRE(nonce);
+        CHECK(watch.echoed(*nonce, now + rtt));
+        now += 5s;
+    }
+    CHECK(*watch.rtt() == 20ms);
+}
+
 // An interface whose peer was made anew counts from zero: the difference would be enormous.
 TEST_CASE("counters that begin again are no traffic") {
     SeededRandom random(1);
