@@ -31,8 +31,10 @@ class CommandFailed(AssertionError):
 
 
 class Commands:
-    def __init__(self, machine):
+    def __init__(self, machine, slowness=1):
+        """`slowness`: a second of the machine may take so many of ours."""
         self._machine = machine
+        self._slowness = slowness
         self._channel = machine.channels[PORT]
         self._answers = self._channel.makefile("rb")
         self._lock = threading.Lock()
@@ -51,7 +53,7 @@ class Commands:
                 self._channel.sendall(line.encode())
             except OSError:
                 self._machine.fail(f"it ended before this command: {command}")
-            status, stdout, stderr = self._expect_line(str(self._number), timeout_s + ANSWER_SLACK_S, command)
+            status, stdout, stderr = self._expect_line(str(self._number), self._slowness * timeout_s + ANSWER_SLACK_S, command)
         done = Completed(command, int(status), _text(stdout), _text(stderr))
         if check and done.status != 0:
             how = f"did not end within {timeout_s} s" if done.status == KILLED else f"status {done.status}"
@@ -87,7 +89,9 @@ class Commands:
 
     def get(self, path):
         """A file of the guest, as bytes."""
-        return base64.b64decode(self.run(f"base64 {shlex.quote(path)}").stdout)
+        # Of a file that grows meanwhile base64 itself would make several ends.
+        path = shlex.quote(path)
+        return base64.b64decode(self.run(f"[ -r {path} ] && cat {path} | base64").stdout)
 
     def read(self, path):
         return self.get(path).decode("utf-8", "replace")

@@ -24,6 +24,7 @@ from lib.commands import CommandFailed, Commands  # CommandFailed for our users
 
 INIT = pathlib.Path(__file__).with_name("guest-init.sh")
 BOOT_TIMEOUT_S = 90
+OWN_TIME_SLOWNESS = 6  # of a guest with a time of its own, on a host that has hardly any for it
 COMMAND_LINE = f"quiet loglevel=4 {qemu.KERNEL_WORDS}"
 
 
@@ -31,11 +32,12 @@ class Guest:
     """`files`: absolute path in the guest → bytes, text or the Path of a file here, or a pair of
     that and a mode. `programs`: names, or paths of files here, that are copied into /bin with their
     libraries; the guest's shell takes busybox's own for a name without a slash, unless `prefer_programs`.
-    `modules` are loaded before the first command.
+    `modules` are loaded before the first command. `own_time`: see qemu.OWN_TIME; timeouts are in it, too.
     """
 
     def __init__(self, name="guest", *, files=None, programs=(), modules=(), nics=(), memory_mib=256,
-                 command_line="", folder=None, on_line=None, disks=(), prefer_programs=False):
+                 command_line="", folder=None, on_line=None, disks=(), prefer_programs=False,
+                 own_time=False):
         self.name = name
         names = [pathlib.Path(program).name for program in programs] if prefer_programs else []
         self._aliases = "".join(f"alias {program}=/bin/{program}\n" for program in names)
@@ -47,7 +49,9 @@ class Guest:
         self._machine_options = {
             "kernel": qemu.Kernel(sysroot.kernel(), initrd, f"{COMMAND_LINE} {command_line}"),
             "nics": nics, "memory_mib": memory_mib, "channels": [commands.PORT], "on_line": on_line, "disks": disks,
+            "own_time": own_time,
         }
+        self._slowness = OWN_TIME_SLOWNESS if own_time else 1
         self.machine = None
         self.commands = None
 
@@ -74,10 +78,10 @@ class Guest:
     def power_on(self):
         self.machine = qemu.Machine(self.name, self.folder, **self._machine_options)
         self.machine.__enter__()
-        self.commands = Commands(self.machine)
+        self.commands = Commands(self.machine, self._slowness)
 
     def wait_ready(self):
-        self.commands.wait_ready(BOOT_TIMEOUT_S)
+        self.commands.wait_ready(self._slowness * BOOT_TIMEOUT_S)
 
     def stop(self):
         if self.machine:

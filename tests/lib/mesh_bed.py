@@ -14,6 +14,10 @@ fortros-maintainer. Each box is a network namespace of the guest's kernel; nothi
 The office and the cottage have the same private prefix, and desk1 and home the same address in it. A NAT
 keeps the port that it is given where it can and lets in who was spoken to; it has no hairpin.
 
+The guest has a time of its own (qemu.OWN_TIME), in which its processor is as fast as ever however busy the host is:
+all seconds here are in it, those of timeouts, of pings, of what is promised. Only what waits longer in ours than a
+test may take can fail by load.
+
     bed = Bed().start()               # all are in the overlay, every maintainer runs
     with bed.pings("desk1", "home") as pings:
         bed.cut(("office", "cottage"))
@@ -29,7 +33,6 @@ import pathlib
 import re
 import subprocess
 import tempfile
-import time
 
 from lib.guest import Guest
 from lib.mesh_traffic import Pings, Session
@@ -243,6 +246,10 @@ def node_settings(name, gateway_name):
                                 port=LIGHTHOUSE_PORT if name in LIGHTHOUSES else 0)
 
 
+class BedFailed(AssertionError):
+    pass
+
+
 class Bed:
     """The guest with all of it, made once for the tests of a file. Nobody is maintained before start()."""
 
@@ -261,7 +268,7 @@ class Bed:
         files |= settings or {}  # path in the guest → content, for all nodes alike
         agents = [self._stripped(OUT / f"agent/{name}/fortros-{name}") for name in ("gateway", "preboot", "maintainer")]
         self.guest = Guest("bed", programs=["wg", "ip", "tc", "nft", "ping", *agents, *programs], files=files,
-                           modules=MODULES, memory_mib=MEMORY_MIB, prefer_programs=True)
+                           modules=MODULES, memory_mib=MEMORY_MIB, prefer_programs=True, own_time=True)
         atexit.register(self.guest.stop)
         self.guest.__enter__()
         self.guest.run("/bin/ip -batch /etc/bed/topology && sh /etc/bed/routers.sh")
@@ -270,13 +277,15 @@ class Bed:
         self.start_gateway()
         self.addresses = {}
         self.keys = {}
-        self._enrol(LIGHTHOUSES)
-        for name in LIGHTHOUSES:
-            self.gateway("lighthouse set", self.addresses[name], f"--endpoint {public(name)}:{LIGHTHOUSE_PORT}")
-        self._enrol(NODES)
+        with self.telling():
+            self._enrol(LIGHTHOUSES)
+            for name in LIGHTHOUSES:
+                self.gateway("lighthouse set", self.addresses[name], f"--endpoint {public(name)}:{LIGHTHOUSE_PORT}")
+            self._enrol(NODES)
 
     def start(self):
-        self.start_maintainers(EVERYBODY)
+        with self.telling():
+            self.start_maintainers(EVERYBODY)
         return self
 
     def _stripped(self, program):
@@ -301,13 +310,19 @@ class Bed:
                               check=False, timeout_s=timeout_s)
         assert done.status == 0, f"not within {timeout_s} s: {command}\n{self.run('cat /run/until')}"
 
+    def now_s(self):
+        """By the guest's clock, as all seconds here."""
+        return float(self.run("cat /proc/uptime").split()[0])
+
     def sleep(self, seconds):
         """Where time itself is what a test is about."""
         self.run(f"sleep {seconds}", timeout_s=seconds + 60)
 
     def told(self):
-        """What everybody has said last and sees now, for a failure's message."""
-        return self.run("tail -n 12 /run/gateway.log /nodes/*/log; for node in /nodes/*; do echo; echo \"$node:\";"
+        """What everybody has said last and sees now, for a failure's message; not a word when the guest has none."""
+        if not self.guest.machine.running():
+            return "(the guest is dead)"
+        return self.run("cat /proc/uptime; tail -n 12 /run/gateway.log /nodes/*/log /nodes/*/serf.log; for node in /nodes/*; do echo; echo \"$node:\";"
                         " fortros-maintainer status --run-directory $node/run; done", check=False)
 
     # --- the gateway ---
@@ -402,14 +417,20 @@ class Bed:
             self.carry_laptop("office")
 
     @contextlib.contextmanager
-    def trial(self):
-        """Everything is whole at its begin and at its end; a failure tells what everybody has said."""
-        self.heal()
+    def telling(self):
+        """What fails within tells what everybody has said."""
         try:
             yield self
-        except BaseException:
-            print(self.told(), flush=True)
-            raise
+        except Exception as error:
+            raise BedFailed(f"{self.told()}\n{type(error).__name__}: {error}") from error
+
+    @contextlib.contextmanager
+    def trial(self):
+        """Everything is whole at its begin and at its end."""
+        self.heal()
+        try:
+            with self.telling():
+                yield self
         finally:
             self.heal()
 
@@ -479,10 +500,10 @@ class Bed:
 
     def until_way(self, one, other, expected, timeout_s):
         """Until real packets take these lines at least, or for an empty set none at all."""
-        deadline = time.monotonic() + timeout_s
+        deadline = self.now_s() + timeout_s
         while True:
             way, said = self._way(one, other)
             if way is not None and (way >= expected if expected else not way):
                 return
-            assert time.monotonic() < deadline, \
+            assert self.now_s() < deadline, \
                 f"{one} to {other} not within {timeout_s} s by {expected}, but by {way}: {said}"

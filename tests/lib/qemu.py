@@ -29,6 +29,9 @@ OVMF_VARS = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 CERTIFICATES = "load_system_certificate_list"  # by which the kernel knows its modules, where it must
 KERNEL_WORDS = ("no_timer_check cryptomgr.notests "
                 f"initcall_blacklist=jent_mod_init,crypto_kdf108_init,init_encrypted,{CERTIFICATES}")
+# Its clock goes by what it has executed, an instruction a nanosecond, and never faster than ours: however busy the
+# host is, nothing in it is late by its own clock. It only takes longer.
+OWN_TIME = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on"]
 CONSOLE_LINES_SHOWN = 40
 EXIT_TIMEOUT_S = 10
 # Colours and cursor movements, as firmware and kernel like to send them.
@@ -160,7 +163,7 @@ class Machine:
     """One run of a machine, from power-on until it switches itself off or is killed."""
 
     def __init__(self, name, folder, *, firmware=None, kernel=None, disks=(), nics=(), channels=(),
-                 memory_mib=256, on_line=None, start_paused=False, extra=()):
+                 memory_mib=256, on_line=None, start_paused=False, own_time=False, extra=()):
         self.name = name
         self.folder = pathlib.Path(folder)
         self._sockets = {}
@@ -171,7 +174,9 @@ class Machine:
         command = [
             "setpriv", "--pdeathsig", "KILL",
             QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-name", name, "-M", f"q35,smm={'on' if firmware and firmware.secure else 'off'},hpet=off", "-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "1",
+            "-name", name, "-M", f"q35,smm={'on' if firmware and firmware.secure else 'off'},hpet=off", "-cpu", "max",
+            "-smp", "1",
+            *(OWN_TIME if own_time else ["-accel", "tcg,thread=multi"]),
             "-m", str(memory_mib),
             *(["-S"] if start_paused else []),
             *self._chardev("console"), "-serial", "chardev:console",

@@ -8,8 +8,8 @@ from lib.mesh_attack import RAW_PACKETS, Watch, inject, parties, send, udp, with
 from lib.mesh_bed import Bed, EVERYBODY, MESH_PORT
 from lib.once import once
 
-TIME_LIMIT_S = 240
-ALONE = True  # it judges seconds
+TIME_LIMIT_S = 300
+TAKES_S = 200
 RECORD_TRIES = 60
 PROMISED_S = 10
 DIRECT_WITHIN_S = 60
@@ -113,15 +113,29 @@ def test_what_a_lighthouse_makes_changes_or_repeats_is_refused():
 
 def test_no_packet_circles_between_lighthouses():
     """One packet to an address that is nobody's would fill the lines of all lighthouses."""
-    count = 5
-    nobody = str(ipaddress.IPv6Network(bed().org.prefix)[1])
     with bed().trial():
-        for place in ("vps", "lh1", "lh2"):
-            with Watch(bed(), "gw", PORT) as a, Watch(bed(), "lh1", PORT) as b, Watch(bed(), "lh2", PORT) as c:
-                send(bed(), place, *[udp(bed().addresses[place], nobody, PORT)] * count)
-                arrived = [watch.counts()[0] for watch in (a, b, c)]
-                print(f"{count} from {place}: {arrived}")
-                assert 0 < max(arrived) <= count, f"{count} packets from {place} have arrived {arrived} times"
+        expect_no_circles()
+        # Where each lighthouse is the other's best way to anybody.
+        bed().cut_off("gw")
+        for one, other in (("lh1", "lh2"), ("lh2", "lh1")):
+            bed().until(f"ip netns exec {one} ping -n -c 1 -W 1 {nobody()}\n"
+                        f"link=$(ip -n {one} -6 route get {nobody()} | sed 's/.* dev \\([^ ]*\\).*/\\1/')\n"
+                        f"ip netns exec {one} wg show $link peers | grep -qF '{bed().keys[other]}'", DIRECT_WITHIN_S)
+        expect_no_circles()
+
+
+def nobody():
+    return str(ipaddress.IPv6Network(bed().org.prefix)[1])
+
+
+def expect_no_circles():
+    count = 5
+    for place in ("vps", "lh1", "lh2"):
+        with Watch(bed(), "gw", PORT) as a, Watch(bed(), "lh1", PORT) as b, Watch(bed(), "lh2", PORT) as c:
+            send(bed(), place, *[udp(bed().addresses[place], nobody(), PORT)] * count)
+            arrived = [watch.counts()[0] for watch in (a, b, c)]
+            print(f"{count} from {place}: {arrived}")
+            assert 0 < max(arrived) <= count, f"{count} packets from {place} have arrived {arrived} times"
 
 
 def test_strict_reverse_path_filtering_is_survived_or_named():

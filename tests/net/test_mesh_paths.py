@@ -1,8 +1,7 @@
 """By which ways nodes reach each other, and how soon after something has died: lib/mesh_bed.py draws the internet.
 
 Judged by real packets: pings each 100 ms with the times of the guest's kernel, TCP connections, and a count of
-what goes over each line. The CPU is emulated and shared, which adds to every time: a bound is what is promised,
-and what it costs is printed."""
+what goes over each line. A bound in seconds of the guest is what is promised, and what it costs is printed."""
 
 import dataclasses
 import json
@@ -10,10 +9,11 @@ import json
 from lib.mesh_bed import EVERYBODY, LINES, NODES, Bed
 from lib.once import once
 
-TIME_LIMIT_S = 240
-ALONE = True  # it judges seconds
+TIME_LIMIT_S = 300
+TAKES_S = 300
 PROMISED_S = 10
 DIRECT_WITHIN_S = 60
+PREFERRED_WITHIN_S = 120  # a lighthouse that has come back waits for others to find it, too
 HOMES = ("office", "cottage")
 
 
@@ -21,13 +21,14 @@ HOMES = ("office", "cottage")
 def story():
     """How it began: by which way two behind NATs spoke before any maintainer ran, and what came of it."""
     made = Bed()
-    made.reaches("desk1", "home")
-    first = made.way("desk1", "home")
-    with made.pings("desk1", "home") as pings:
-        made.start()
-        made.until_direct("desk1", "home", DIRECT_WITHIN_S)
-        pings.wait_answered(10)
-    return Story(made, first, made.way("desk1", "home"), pings.lost)
+    with made.telling():
+        made.reaches("desk1", "home")
+        first = made.way("desk1", "home")
+        with made.pings("desk1", "home") as pings:
+            made.start()
+            made.until_direct("desk1", "home", DIRECT_WITHIN_S)
+            pings.wait_answered(10)
+        return Story(made, first, made.way("desk1", "home"), pings.lost)
 
 
 def bed():
@@ -70,7 +71,7 @@ def test_nodes_behind_nats_talk_through_a_relay_and_directly_as_soon_as_they_can
     """Home would never reach the office, or pay for the way round for ever."""
     assert is_relayed(story().first_way, *HOMES), story().first_way
     assert is_direct(story().second_way, *HOMES), story().second_way
-    assert story().lost == [], "packets lost by moving to the direct path"
+    assert story().lost == [], f"lost by moving to the direct path: {story().lost}\n{bed().told()}"
 
 
 def test_a_node_meshes_with_its_lan_by_itself():
@@ -106,7 +107,7 @@ def check_fallback(kill):
             bed().heal()
             bed().until_direct("desk1", "home", DIRECT_WITHIN_S)
             pings.wait_answered(10)
-            assert pings.lost == lost, "packets lost by returning"
+            assert pings.lost == lost, f"lost by returning: {sorted(set(pings.lost) - set(lost))}"
         assert is_direct(bed().way("desk1", "home"), *HOMES)
 
 
@@ -135,11 +136,25 @@ def test_nodes_that_reach_no_common_lighthouse_talk_through_two():
             assert pings.lost == []
 
 
+def test_nodes_that_prefer_different_lighthouses_talk_through_both_without_loss():
+    """WireGuard takes a packet only from the peer that owns its source: each answer would be dropped."""
+    with bed().trial():
+        bed().cut(HOMES)
+        bed().until_way("desk1", "home", {("office", "lh1"), ("cottage", "lh2")}, PREFERRED_WITHIN_S)
+        with bed().pings("desk1", "home") as pings, bed().session("home", "desk1") as session:
+            pings.wait_answered(50)
+            session.wait_echoed(10)
+            session.check_whole()
+            assert pings.lost == [], pings.lost
+        way = bed().way("desk1", "home")
+        assert {("office", "lh1"), ("cottage", "lh2")} <= way, way
+
+
 def test_a_lighthouse_dies_and_its_traffic_moves_within_ten_seconds():
     """Everybody behind it would be cut off until somebody comes to look."""
     with bed().trial():
         bed().cut(HOMES)
-        bed().until_way("desk1", "home", {("office", "lh1"), ("cottage", "lh2")}, DIRECT_WITHIN_S)
+        bed().until_way("desk1", "home", {("office", "lh1"), ("cottage", "lh2")}, PREFERRED_WITHIN_S)
         with bed().pings("desk1", "home") as pings:
             bed().cut_off("lh1")
             pings.wait_answered(30)
@@ -149,8 +164,30 @@ def test_a_lighthouse_dies_and_its_traffic_moves_within_ten_seconds():
             lost = pings.lost
             bed().heal()
             bed().cut(HOMES)
-            pings.wait_answered(100)
-            assert pings.lost == lost, "packets lost when it came back"
+            bed().until_way("desk1", "home", {("office", "lh1"), ("cottage", "lh2")}, PREFERRED_WITHIN_S)
+            pings.wait_answered(10)
+            assert pings.lost == lost, f"lost when it came back: {sorted(set(pings.lost) - set(lost))}"
+
+
+def test_a_laptop_moves_from_the_office_to_a_hotel_and_keeps_its_address_and_its_sessions():
+    """Each walk to another network would end every connection."""
+    with bed().trial():
+        address = bed().addresses["laptop"]
+        bed().until_direct("laptop", "desk1", DIRECT_WITHIN_S)
+        bed().until_direct("laptop", "vps", DIRECT_WITHIN_S)
+        with bed().session("laptop", "desk1") as near, bed().session("vps", "laptop") as far, \
+                bed().pings("vps", "laptop") as pings, bed().pings("desk1", "laptop") as neighbour:
+            bed().carry_laptop("hotel")
+            for session in (near, far):
+                session.wait_echoed(20)
+            expect_fallback(pings, "to a peer elsewhere")
+            expect_fallback(neighbour, "to a neighbour that was")
+            assert address in bed().run("ip -n laptop -6 addr show dev fortros0")
+            bed().carry_laptop("office")
+            bed().until_way("laptop", "desk1", set(), PREFERRED_WITHIN_S)
+            for session in (near, far):
+                session.wait_echoed(20)
+                session.check_whole()
 
 
 def test_the_org_splits_in_two_and_heals():
@@ -195,3 +232,22 @@ def test_every_gateway_dies_and_the_mesh_does_not_care():
                 expect_fallback(direct, "a direct path that dies meanwhile")
             finally:
                 bed().start_gateway()
+
+
+def test_the_maintainer_is_killed_restarted_and_upgraded_without_one_lost_packet():
+    """Every update would be an outage."""
+    with bed().trial():
+        bed().until_direct("desk1", "home", DIRECT_WITHIN_S)
+        bed().cut(("office", "vps"))
+        bed().until_direct("desk1", "vps", DIRECT_WITHIN_S, is_direct=False)
+        bed().reaches("desk1", "vps")
+        bed().run("cp /bin/fortros-maintainer /run/fortros-maintainer-2")
+        with bed().pings("desk1", "home") as direct, bed().pings("desk1", "vps") as relayed, \
+                bed().pings("desk1", "desk2") as near:
+            for name in ("desk1", "lh1", "lh2"):
+                for signal, program in (("KILL", "fortros-maintainer"), ("TERM", "/run/fortros-maintainer-2")):
+                    bed().restart_maintainer(name, signal, program)
+                    for pings in (direct, relayed, near):
+                        pings.wait_answered(10)
+            for pings, what in ((direct, "direct"), (relayed, "relayed"), (near, "on the LAN")):
+                assert pings.lost == [], f"{what}: {pings.lost}"
