@@ -22,13 +22,8 @@ Standing Mesh::State::standing() const {
 
 // Takes what the other says of itself.
 void Mesh::State::learn(Contact& contact, const LinkMessage& message, Instant now) {
-    const bool is_elsewhere =
-        contact.standing && contact.standing->candidates != message.standing.candidates;
     contact.standing = message.standing;
-    if (is_elsewhere && contact.tunnel && !contact.tunnel->path.carries() && !serves()) {
-        find_tries(contact, now);
-        peer_stale(contact);
-    }
+    if (contact.tunnel && !contact.tunnel->path.carries() && !serves()) try_news(contact, now);
     contact.refused.reset();
     if (message.seen && contact.seen != message.seen && is_usable(*message.seen, prefix)) {
         const bool was_nat = behind_nat(contact.seen);

@@ -138,7 +138,9 @@ struct Mesh::State {
     void step_tunnel(Contact& contact, Instant now);
     void path_changed(Contact& contact, PathState before, Instant now);
     void try_next(Contact& contact, Instant now);
+    std::vector<Endpoint> tries_of(const Contact& contact, Instant now) const;
     void find_tries(Contact& contact, Instant now);
+    void try_news(Contact& contact, Instant now);
     void give_up(Contact& contact, Instant now);
     void hold(Contact& contact, HeldFor what, Duration first, Duration limit, Instant now);
     void refute_lan(Contact& contact, Instant now);

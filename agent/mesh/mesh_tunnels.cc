@@ -40,18 +40,37 @@ void Mesh::State::close_tunnel(Contact& contact) {
     peer_stale(contact);
 }
 
-// What may be tried, from the first.
-void Mesh::State::find_tries(Contact& contact, Instant now) {
-    Tunnel& tunnel = *contact.tunnel;
+std::vector<Endpoint> Mesh::State::tries_of(const Contact& contact, Instant now) const {
     const Member* member = members->find(contact.key);
     TryFor peer;
     if (contact.lan_not_before <= now) peer.lan = contact.lan;
     if (contact.standing) peer.told = contact.standing->candidates;
     if (member) peer.listed = member->endpoints;
-    tunnel.tries = tries(peer, underlay, own.candidates, prefix);
+    return tries(peer, underlay, own.candidates, prefix);
+}
+
+// What may be tried, from the first.
+void Mesh::State::find_tries(Contact& contact, Instant now) {
+    Tunnel& tunnel = *contact.tunnel;
+    tunnel.tries = tries_of(contact, now);
     tunnel.trying = 0;
     tunnel.try_until = now + try_time;
     if (!tunnel.tries.empty()) tunnel.endpoint = tunnel.tries.front();
+}
+
+// Where it has not been tried yet, now that it says where it is.
+void Mesh::State::try_news(Contact& contact, Instant now) {
+    Tunnel& tunnel = *contact.tunnel;
+    auto fresh = tries_of(contact, now);
+    const auto news = std::ranges::find_if(fresh, [&](const Endpoint& endpoint) {
+        return !std::ranges::contains(tunnel.tries, endpoint);
+    });
+    if (news == fresh.end()) return;
+    tunnel.trying = static_cast<std::size_t>(news - fresh.begin());
+    tunnel.endpoint = *news;
+    tunnel.try_until = now + try_time;
+    tunnel.tries = std::move(fresh);
+    peer_stale(contact);
 }
 
 void Mesh::State::try_next(Contact& contact, Instant now) {
@@ -80,7 +99,7 @@ void Mesh::State::step_tunnel(Contact& contact, Instant now) {
         send(contact.key, Via::Direct, probe);
         // Is it the path that is dead, or the other? And where is it? Two that have just begun may have
         // agreed before either knew of the NAT that it is behind.
-        if (is_down && !serves())
+        if (tunnel.path.state() == PathState::Dead && !serves())
             send(contact.key, Via::Relay,
                  {.verb = LinkVerb::Probe,
                   .nonce = *nonce ^ 1,

@@ -498,6 +498,16 @@ class Bed:
         return {pair for pair, flow in after.items()
                 if flow.packets - before.get(pair, Flow()).packets >= count}, done.stdout
 
+    def leads_by(self, node, address, relay):
+        """A shell condition: what the node sends to an address goes through this lighthouse."""
+        return (f"link=$(ip -n {node} -6 route get {address} | sed 's/.* dev \\([^ ]*\\).*/\\1/')\n"
+                f"ip netns exec {node} wg show $link peers | grep -qF '{self.keys[relay]}'")
+
+    def until_by(self, one, other, relays, timeout_s):
+        """Until each of two nodes sends to the other through a lighthouse of its own."""
+        for node, to, relay in ((one, other, relays[0]), (other, one, relays[1])):
+            self.until(self.leads_by(node, self.addresses[to], relay), timeout_s, pause_s=2)
+
     def until_way(self, one, other, expected, timeout_s):
         """Until real packets take these lines at least, or for an empty set none at all."""
         deadline = self.now_s() + timeout_s
@@ -505,5 +515,6 @@ class Bed:
             way, said = self._way(one, other)
             if way is not None and (way >= expected if expected else not way):
                 return
+            self.sleep(2)
             assert self.now_s() < deadline, \
                 f"{one} to {other} not within {timeout_s} s by {expected}, but by {way}: {said}"

@@ -8,8 +8,8 @@ from lib.mesh_attack import RAW_PACKETS, Watch, inject, parties, send, udp, with
 from lib.mesh_bed import Bed, EVERYBODY, MESH_PORT
 from lib.once import once
 
-TIME_LIMIT_S = 300
-TAKES_S = 200
+TIME_LIMIT_S = 600  # of ours; what is judged is in the guest's time
+ALONE = True  # a guest that is always busy, and takes minutes beside others
 RECORD_TRIES = 60
 PROMISED_S = 10
 DIRECT_WITHIN_S = 60
@@ -119,8 +119,7 @@ def test_no_packet_circles_between_lighthouses():
         bed().cut_off("gw")
         for one, other in (("lh1", "lh2"), ("lh2", "lh1")):
             bed().until(f"ip netns exec {one} ping -n -c 1 -W 1 {nobody()}\n"
-                        f"link=$(ip -n {one} -6 route get {nobody()} | sed 's/.* dev \\([^ ]*\\).*/\\1/')\n"
-                        f"ip netns exec {one} wg show $link peers | grep -qF '{bed().keys[other]}'", DIRECT_WITHIN_S)
+                        + bed().leads_by(one, nobody(), other), DIRECT_WITHIN_S)
         expect_no_circles()
 
 

@@ -9,8 +9,8 @@ import json
 from lib.mesh_bed import EVERYBODY, LINES, NODES, Bed
 from lib.once import once
 
-TIME_LIMIT_S = 300
-TAKES_S = 300
+TIME_LIMIT_S = 600  # of ours; what is judged is in the guest's time
+ALONE = True  # a guest that is always busy, and takes minutes beside others
 PROMISED_S = 10
 DIRECT_WITHIN_S = 60
 PREFERRED_WITHIN_S = 120  # a lighthouse that has come back waits for others to find it, too
@@ -140,7 +140,7 @@ def test_nodes_that_prefer_different_lighthouses_talk_through_both_without_loss(
     """WireGuard takes a packet only from the peer that owns its source: each answer would be dropped."""
     with bed().trial():
         bed().cut(HOMES)
-        bed().until_way("desk1", "home", {("office", "lh1"), ("cottage", "lh2")}, PREFERRED_WITHIN_S)
+        bed().until_by("desk1", "home", ("lh1", "lh2"), PREFERRED_WITHIN_S)
         with bed().pings("desk1", "home") as pings, bed().session("home", "desk1") as session:
             pings.wait_answered(50)
             session.wait_echoed(10)
@@ -154,7 +154,7 @@ def test_a_lighthouse_dies_and_its_traffic_moves_within_ten_seconds():
     """Everybody behind it would be cut off until somebody comes to look."""
     with bed().trial():
         bed().cut(HOMES)
-        bed().until_way("desk1", "home", {("office", "lh1"), ("cottage", "lh2")}, PREFERRED_WITHIN_S)
+        bed().until_by("desk1", "home", ("lh1", "lh2"), PREFERRED_WITHIN_S)
         with bed().pings("desk1", "home") as pings:
             bed().cut_off("lh1")
             pings.wait_answered(30)
@@ -164,7 +164,7 @@ def test_a_lighthouse_dies_and_its_traffic_moves_within_ten_seconds():
             lost = pings.lost
             bed().heal()
             bed().cut(HOMES)
-            bed().until_way("desk1", "home", {("office", "lh1"), ("cottage", "lh2")}, PREFERRED_WITHIN_S)
+            bed().until_by("desk1", "home", ("lh1", "lh2"), PREFERRED_WITHIN_S)
             pings.wait_answered(10)
             assert pings.lost == lost, f"lost when it came back: {sorted(set(pings.lost) - set(lost))}"
 

@@ -11,8 +11,8 @@ import os
 from lib.mesh_bed import EVERYBODY, LIGHTHOUSES, NODES, Bed
 from lib.once import once
 
-TIME_LIMIT_S = 300
-TAKES_S = 150
+TIME_LIMIT_S = 600  # of ours; what is judged is in the guest's time
+ALONE = True  # a guest that is always busy, and takes minutes beside others
 MESH_WITHIN_S = 120
 REVOKED_WITHIN_S = 10
 SETTINGS = "[Membership]\nEngine=serf\n"
