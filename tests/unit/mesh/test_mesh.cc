@@ -56,7 +56,7 @@ TEST_CASE("two nodes that know of each other become direct peers by a lighthouse
 TEST_CASE("nodes mesh within their budget, and then change nothing and are quiet") {
     Twin twin(2);
     populate(twin, 40, 5);
-    twin.run(60min);
+    twin.run(2h);
     std::map<PublicKey, std::uint64_t> before;
     for (auto& [key, node] : twin.nodes()) {
         before[key] = node.mesh->overlay_revision();
