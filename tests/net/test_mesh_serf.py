@@ -90,6 +90,8 @@ def test_a_revoked_node_is_out_though_serf_still_tells_of_it():
     with bed().telling():
         bed().until_direct("desk1", "vps", MESH_WITHIN_S)
         bed().heal()
+        # News, for whoever asks again and is told nothing for minutes because there is none.
+        bed().gateway("policy set --sources cached")
         for name in EVERYBODY:
             bed().until(f"ip netns exec {name} fortros-maintainer status --json --run-directory /nodes/{name}/run"
                         " | grep -q heard_seconds_ago && ! ip netns exec " + name +
