@@ -10,7 +10,7 @@ from lib.once import once
 
 TIME_LIMIT_S = 600  # of ours; what is judged is in the guest's time
 ALONE = True  # a guest that is always busy, and takes minutes beside others
-ON_THE_WAY_S = 3  # of the guest: by then every packet has arrived, or never will
+ASKED_AT_MOST = 20
 RECORD_TRIES = 60
 PROMISED_S = 10
 DIRECT_WITHIN_S = 60
@@ -41,15 +41,19 @@ def test_a_member_that_speaks_with_anothers_address_is_not_heard():
     with bed().trial(), Watch(bed(), "home", PORT) as home, Watch(bed(), "lh1", PORT) as lighthouse:
         bed().until_direct("vps", "home", DIRECT_WITHIN_S)
         ways = overlay_links("vps")
-        for way in ways:
-            send(bed(), "vps", udp(where["vps"], where["home"], PORT), interface=way)
-        bed().sleep(ON_THE_WAY_S)
-        honest, relayed = home.counts(), lighthouse.counts()
-        assert honest == (len(ways), len(ways), 0), f"{honest}: its own address is not heard by {ways}"
+        # Each time again, until every lighthouse knows both.
+        for _ in range(ASKED_AT_MOST):
+            before = home.counts()
+            for way in ways:
+                send(bed(), "vps", udp(where["vps"], where["home"], PORT), interface=way)
+            honest, relayed = home.counts(), lighthouse.counts()
+            if honest == (before[0] + len(ways), before[1] + len(ways), 0):
+                break
+        else:
+            raise AssertionError(f"{honest} after {before}: its own address is not heard by {ways}")
         for way in ways:
             send(bed(), "vps", udp(where["desk1"], where["home"], PORT), interface=way)
         send(bed(), "vps", udp(where["desk1"], where["lh1"], PORT))
-        bed().sleep(ON_THE_WAY_S)
         assert (home.counts(), lighthouse.counts()) == (honest, relayed)
 
 
@@ -123,6 +127,8 @@ def test_no_packet_circles_between_lighthouses():
         for one, other in (("lh1", "lh2"), ("lh2", "lh1")):
             bed().until(f"ip netns exec {one} ping -n -c 1 -W 1 {nobody()}\n"
                         + bed().leads_by(one, nobody(), other), DIRECT_WITHIN_S)
+        by_either = " || ".join(f"( {bed().leads_by('vps', nobody(), lighthouse)} )" for lighthouse in ("lh1", "lh2"))
+        bed().until(f"ip netns exec vps ping -n -c 1 -W 1 {nobody()}\n{by_either}", DIRECT_WITHIN_S)
         expect_no_circles()
 
 
@@ -135,7 +141,6 @@ def expect_no_circles():
     for place in ("vps", "lh1", "lh2"):
         with Watch(bed(), "gw", PORT) as a, Watch(bed(), "lh1", PORT) as b, Watch(bed(), "lh2", PORT) as c:
             send(bed(), place, *[udp(bed().addresses[place], nobody(), PORT)] * count)
-            bed().sleep(ON_THE_WAY_S)
             arrived = [watch.counts()[0] for watch in (a, b, c)]
             print(f"{count} from {place}: {arrived}")
             assert 0 < max(arrived) <= count, f"{count} packets from {place} have arrived {arrived} times"
