@@ -1,11 +1,11 @@
 // The only file with Boost in it, and with exceptions: none leaves it.
 #include "gateway/http_request_reader.h"
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <cstring>
-#include <optional>
 
 #include "base/secret.h"
 #include "base/text.h"
@@ -24,11 +24,8 @@ HttpRequestReader::~HttpRequestReader() { wipe(m_in.data(), m_in.size()); }
 
 void HttpRequestReader::append(ByteView bytes) { m_in.append(as_text(bytes)); }
 
-bool HttpRequestReader::has_head() const { return m_parser && m_parser->is_header_done(); }
-
 static Refused refusal_for(const boost::system::error_code& error) {
     if (error == http::error::body_limit) return {413, "the body is too large"};
-    if (error == http::error::header_limit) return {431, "the head is too large"};
     return {400, "this is not HTTP/1.1: " + error.message()};
 }
 
@@ -50,24 +47,41 @@ HttpRequestReader::Outcome HttpRequestReader::next() try {
 }
 
 HttpRequestReader::Outcome HttpRequestReader::parse() {
-    if (m_in.empty() && !m_parser) return NeedMore{};
     if (!m_parser) {
-        m_parser = std::make_unique<Parser>();
-        m_parser->header_limit(static_cast<std::uint32_t>(m_head_limit));
-        m_parser->body_limit(m_body_limit);
+        const auto size = find_head();
+        if (size.value_or(m_in.size()) > m_head_limit) return Refused{431, "the head is too large"};
+        if (!size) return NeedMore{};
+        if (auto refused = parse_head(*size)) return std::move(*refused);
     }
-    // The parser stops once at the end of the head, and takes nothing of a part of a head.
     while (!m_parser->is_done()) {
         if (m_in.empty()) return NeedMore{};
-        const bool had_head = m_parser->is_header_done();
         boost::system::error_code error;
         consume(m_parser->put(boost::asio::buffer(m_in), error));
         if (error == http::error::need_more) return NeedMore{};
         if (error) return refusal_for(error);
-        if (!had_head && m_parser->is_header_done())
-            if (auto refused = refusal_for_head(m_parser->get())) return std::move(*refused);
     }
     return take();
+}
+
+// The size of the head that m_in begins with, once all of it is there.
+std::optional<std::size_t> HttpRequestReader::find_head() {
+    constexpr std::string_view end_of_head = "\r\n\r\n";
+    const std::size_t end = m_in.find(end_of_head, m_searched);
+    if (end != std::string::npos) return end + end_of_head.size();
+    m_searched = m_in.size() - std::min(m_in.size(), end_of_head.size() - 1);
+    return std::nullopt;
+}
+
+// The parser gets a head as a whole: of a part it says one thing or another by where TCP has cut it.
+std::optional<Refused> HttpRequestReader::parse_head(std::size_t size) {
+    m_parser = std::make_unique<Parser>();
+    m_parser->header_limit(static_cast<std::uint32_t>(m_head_limit));
+    m_parser->body_limit(m_body_limit);
+    boost::system::error_code error;
+    consume(m_parser->put(boost::asio::buffer(m_in.data(), size), error));
+    m_searched = 0;
+    if (error) return refusal_for(error);
+    return refusal_for_head(m_parser->get());
 }
 
 // An invite may have been in these bytes; an idle connection keeps no buffer.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -35,7 +36,7 @@ public:
 
     // How far the next request has come.
     bool has_begun() const { return m_parser || !m_in.empty(); }
-    bool has_head() const;
+    bool has_head() const { return m_parser != nullptr; }
 
     // The next request, once all of it was appended.
     Outcome next();
@@ -45,12 +46,15 @@ private:
 
     void consume(std::size_t size);
     Outcome parse();
+    std::optional<std::size_t> find_head();
+    std::optional<Refused> parse_head(std::size_t size);
     Whole take();
 
     std::size_t m_head_limit;
     std::size_t m_body_limit;
-    std::unique_ptr<Parser> m_parser;  // while one is being read
+    std::unique_ptr<Parser> m_parser;  // from the end of a head to the end of its request
     std::string m_in{};                // appended and not parsed yet
+    std::size_t m_searched = 0;        // bytes of it where no head ends
 };
 
 // What a status is called (RFC 9110, section 15).
