@@ -36,7 +36,6 @@ Admission::Admission(GatewaySelf self, Parts parts)
     : m_self(std::move(self)),
       m_address(overlay_address(m_self.prefix, m_self.public_key)),
       m_parts(parts),
-      m_gate(m_self.private_key.duplicate(), m_self.public_key, parts.log),
       m_issuer(m_self, {parts.registry, parts.signer, parts.log}),
       m_backbone(m_self.public_key, {parts.registry, m_issuer, parts.vouch, parts.log}),
       m_refusals(refusals_noted_per_minute),
@@ -44,42 +43,14 @@ Admission::Admission(GatewaySelf self, Parts parts)
 
 // --- one request ---
 
-bool Admission::may_write(const Request& request, WallTime now) {
-    if (request.target == enroll_target) return true;
-    if (request.target != join_target) return false;
-    const auto claimed = claimed_node(request);
-    const auto node = claimed ? m_parts.registry.find_node(*claimed) : std::nullopt;
+bool Admission::may_write(const Proved& proved, WallTime now) {
+    if (proved.request.target == enroll_target) return true;
+    const auto node = m_parts.registry.find_node(proved.node);
     return node && *node && m_issuer.is_due(**node, now);
 }
 
-Answer Admission::handle(const Request& request, WallTime now) {
-    if (request.target != enroll_target && request.target != join_target) {
-        auto answer = make_refusal(RefusalCode::BadRequest, "there is nothing at this address");
-        answer.status = 404;
-        return answer;
-    }
-    if (request.method != "POST") {
-        auto answer = make_refusal(RefusalCode::BadRequest, "this address takes POST only");
-        answer.status = 405;
-        answer.headers.emplace_back("Allow", "POST");
-        return answer;
-    }
-    const auto proved = m_gate.check(request);
-    if (!proved) return m_gate.refuse(request, now);
-    auto result = answer(request, *proved, now);
-    ProofGate::seal(result, *proved);
-    return result;
-}
-
-Answer Admission::put_off(const Request& request, const Error& why, Duration after, WallTime now) {
-    const auto proved = m_gate.check(request);
-    if (!proved) return m_gate.refuse(request, now);
-    auto answer = come_back_later(why, request, now, after);
-    ProofGate::seal(answer, *proved);
-    return answer;
-}
-
-Answer Admission::answer(const Request& request, const Proved& proved, WallTime now) {
+Answer Admission::handle(const Proved& proved, WallTime now) {
+    const Request& request = proved.request;
     auto body = parse_node_request(as_text(request.body.view()));
     if (!body) return make_refusal(RefusalCode::BadRequest, body.error().text());
     const bool enrolling = request.target == enroll_target;
@@ -92,19 +63,18 @@ Answer Admission::answer(const Request& request, const Proved& proved, WallTime 
         if (!opened) return make_refusal(RefusalCode::BadRequest, opened.error().text());
         invite = std::move(*opened);
     }
-    auto decision = decide(*body, invite, request, proved, now);
-    if (!decision) return come_back_later(decision.error(), request, now);
-    if (auto* code = std::get_if<RefusalCode>(&*decision))
-        return refuse(*code, request, proved, now);
+    auto decision = decide(*body, invite, proved, now);
+    if (!decision) return put_off(request, decision.error(), {}, now);
+    if (auto* code = std::get_if<RefusalCode>(&*decision)) return refuse(*code, proved, now);
     if (auto* waiting = std::get_if<Waiting>(&*decision)) return ask_to_wait(*waiting, request);
     auto welcomed = welcome(std::get<Member>(*decision), *body, request, now);
-    if (!welcomed) return come_back_later(welcomed.error(), request, now);
+    if (!welcomed) return put_off(request, welcomed.error(), {}, now);
     return std::move(*welcomed);
 }
 
 Result<Decision> Admission::decide(const NodeRequest& body, const SecretBytes& invite,
-                                   const Request& request, const Proved& proved, WallTime now) {
-    if (request.target == join_target) {
+                                   const Proved& proved, WallTime now) {
+    if (proved.request.target == join_target) {
         auto node = TRY(m_parts.registry.find_node(proved.node));
         if (!node) return RefusalCode::UnknownNode;
         if (node->revoked) return RefusalCode::Revoked;
@@ -121,7 +91,7 @@ Result<Decision> Admission::decide(const NodeRequest& body, const SecretBytes& i
         .hostname = body.hostname,
         .attested_until = attested_until,
     };
-    return m_parts.registry.enrol(enrolment, request.from.address.text(), now);
+    return m_parts.registry.enrol(enrolment, proved.request.from.address.text(), now);
 }
 
 Result<Answer> Admission::welcome(const Member& member, const NodeRequest& body,
@@ -195,8 +165,8 @@ Answer Admission::ask_to_wait(const Waiting& waiting, const Request& request) {
 
 // --- saying no ---
 
-Answer Admission::refuse(RefusalCode code, const Request& request, const Proved& proved,
-                         WallTime now) {
+Answer Admission::refuse(RefusalCode code, const Proved& proved, WallTime now) {
+    const Request& request = proved.request;
     if (m_refusals.allow(now)) {
         const auto unsaid = m_refusals.take_unsaid();
         const auto address = overlay_address(m_self.prefix, proved.node);
@@ -228,8 +198,8 @@ Answer Admission::refuse(RefusalCode code, const Request& request, const Proved&
 
 // Whatever has failed, the node has done nothing wrong and may try again: nothing was acknowledged,
 // and what was done is not done twice.
-Answer Admission::come_back_later(const Error& error, const Request& request, WallTime now,
-                                  Duration after) {
+Answer Admission::put_off(const Request& request, const Error& error, Duration after,
+                          WallTime now) {
     if (m_failures.allow(now))
         m_parts.log.write(
             {Level::Error,

@@ -1,16 +1,14 @@
 // Admission: who asks, whether he may come in, and what he is told. The protocol's server side, as
 // logic over interfaces: no socket, no clock, no database, no kernel.
 //
-//   target, method ── unknown ─▶ 404, 405
-//   node header, proof ── wrong in any way ─▶ 401, the same for every key, before any look-up
+//   proof_gate.h ── whoever has proved his key
 //   body ── malformed ─▶ 400
 //   registry ── no member, bad invite, rejected ─▶ 401   revoked, retired ─▶ 403   address taken ─▶ 409
 //            ── an admin has to approve ─▶ 202 with Retry-After    too many wait ─▶ 429
 //   tunnel, attestation ─▶ 200
 //   registry, kernel or signer fails ─▶ 503 with Retry-After
 //
-// Everything after the proof is answered under the answer's proof. A 200 is given only when the
-// registry has the member on disk and the kernel has the peer.
+// A 200 is given only when the registry has the member on disk and the kernel has the peer.
 #pragma once
 
 #include <map>
@@ -61,29 +59,26 @@ public:
     // can't sign is heard of before the first node is.
     Status attest_self(WallTime now) { return m_issuer.attest_self(now); }
 
-    ProofGate& gate() { return m_gate; }
     Issuer& issuer() { return m_issuer; }
     Backbone& backbone() { return m_backbone; }
 
-    // Whether answering this will most likely write to the registry. Decides nothing, proves nothing.
-    bool may_write(const Request& request, WallTime now);
+    // Whether answering this will most likely write to the registry. Decides nothing.
+    bool may_write(const Proved& proved, WallTime now);
 
-    Answer handle(const Request& request, WallTime now);
+    // To enroll_target or join_target.
+    Answer handle(const Proved& proved, WallTime now);
 
-    // The 503 for a request that could not be served, sealed if it was proved. Nothing of `after`: the
-    // error decides when it is worth coming again.
+    // The 503 for a request that could not be served. Nothing of `after`: the error decides when it is
+    // worth coming again.
     Answer put_off(const Request& request, const Error& why, Duration after, WallTime now);
 
 private:
-    Answer answer(const Request& request, const Proved& proved, WallTime now);
     Result<Decision> decide(const NodeRequest& body, const SecretBytes& invite,
-                            const Request& request, const Proved& proved, WallTime now);
+                            const Proved& proved, WallTime now);
     Result<Answer> welcome(const Member& member, const NodeRequest& body, const Request& request,
                            WallTime now);
     Answer ask_to_wait(const Waiting& waiting, const Request& request);
-    Answer refuse(RefusalCode code, const Request& request, const Proved& proved, WallTime now);
-    Answer come_back_later(const Error& error, const Request& request, WallTime now,
-                           Duration after = {});
+    Answer refuse(RefusalCode code, const Proved& proved, WallTime now);
 
     void report_shared_key(const NodeRecord& node, WallTime now);
     Status prepare_tunnel(const NodeRecord& node, const NodeRequest& body, WallTime now);
@@ -91,7 +86,6 @@ private:
     GatewaySelf m_self;
     IpAddress m_address;
     Parts m_parts;
-    ProofGate m_gate;
     Issuer m_issuer;
     Backbone m_backbone;
     std::map<PublicKey, BootHistory> m_boots;  // of each member since our start

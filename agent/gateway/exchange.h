@@ -52,7 +52,7 @@ Answer make_refusal(RefusalCode code, std::string message);
 
 // Takes an answer back to where the request came from; later, or from a handler that returned long
 // ago, as well. If the connection has gone meanwhile, nothing happens.
-using Reply = std::function<void(Answer)>;
+using Reply = std::move_only_function<void(Answer)>;
 using Handler = std::function<void(Request, Reply)>;
 
 }  // namespace fortros::gateway

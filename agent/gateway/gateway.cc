@@ -71,6 +71,9 @@ Outcome<void> Gateway::prepare() {
     TRY(or_exit(ExitCode::WireGuard, bring_in_line()));
     TRY(or_exit(ExitCode::WireGuard, answer_probes()));
 
+    m_gate.emplace(
+        m_credentials.wireguard_key.duplicate(), m_credentials.wireguard_public, m_log,
+        [this](Proved proved, Reply reply) { hand_over(std::move(proved), std::move(reply)); });
     m_admission.emplace(GatewaySelf{.prefix = m_settings.prefix,
                                     .domain = m_settings.domain,
                                     .private_key = m_credentials.wireguard_key.duplicate(),
@@ -94,11 +97,10 @@ Outcome<void> Gateway::prepare() {
     m_feed.emplace(MemberFeed::Parts{.loop = *m_desk,
                                      .registry = *m_registry,
                                      .issuer = m_admission->issuer(),
-                                     .backbone = m_admission->backbone(),
-                                     .gate = m_admission->gate()});
+                                     .backbone = m_admission->backbone()});
     m_writes.emplace(
         WriteQueue::Parts{.loop = *m_desk, .registry = *m_registry, .random = m_random},
-        [this](const Request& request) { return m_admission->handle(request, wall_now()); },
+        [this](const Proved& proved) { return m_admission->handle(proved, wall_now()); },
         [this](const Request& request, const Error& why, Duration after) {
             return m_admission->put_off(request, why, after, wall_now());
         },
@@ -195,7 +197,7 @@ Outcome<void> Gateway::make_servers(Listeners listeners) {
         ExitCode::Failure,
         HttpServer::create(
             *m_edge, std::move(listeners.nodes), std::move(tls),
-            [this](Request request, const Reply& reply) { hand_over(std::move(request), reply); },
+            [this](Request request, Reply reply) { receive(std::move(request), std::move(reply)); },
             m_log)));
     make_operating_lane();
     m_operate_server =
@@ -279,39 +281,47 @@ Status Gateway::turn_both() {
     return desk_ended;
 }
 
-// Of the edge: what it takes over from here is the desk's, and its answer comes back the same way. There are
+// Of the edge: whoever has proved nothing goes no further.
+void Gateway::receive(Request request, Reply reply) {
+    auto counting = [this, target = request.target,
+                     reply = std::move(reply)](Answer answer) mutable {
+        m_answers.add(target, answer);
+        reply(std::move(answer));
+    };
+    m_gate->handle(std::move(request), std::move(counting), wall_now());
+}
+
+// What the edge takes over from here is the desk's, and its answer comes back the same way. There are
 // never more answers than connections.
-void Gateway::hand_over(Request request, const Reply& reply) {
+void Gateway::hand_over(Proved proved, Reply reply) {
     if (m_to_desk->size() >= requests_limit) {
         auto answer = make_refusal(RefusalCode::Busy, "the gateway cannot serve this now");
         answer.headers.emplace_back("Retry-After", "10");
         return reply(std::move(answer));
     }
-    m_to_desk->put([this, request = std::move(request), reply]() mutable {
-        handle(std::move(request), [this, reply = std::move(reply)](Answer answer) {
-            m_to_edge->put([reply, answer = std::move(answer)] { reply(answer); });
+    m_to_desk->put([this, proved = std::move(proved), reply = std::move(reply)]() mutable {
+        handle(std::move(proved), [this, reply = std::move(reply)](Answer answer) mutable {
+            m_to_edge->put([reply = std::move(reply), answer = std::move(answer)]() mutable {
+                reply(std::move(answer));
+            });
         });
     });
 }
 
 // Members who come back are served at once; what has to be written waits for its turn.
-void Gateway::handle(Request request, Reply reply) {
+void Gateway::handle(Proved proved, Reply reply) {
     const auto now = wall_now();
-    reply = [this, target = request.target, reply = std::move(reply)](Answer answer) {
-        m_answers.add(target, answer);
+    if (proved.request.target.starts_with(members_target))
+        return m_feed->handle(proved, std::move(reply), now);
+    auto noting = [this, reply = std::move(reply)](Answer answer) mutable {
         if (answer.note) m_log.write(*answer.note);
-        reply(std::move(answer));
-    };
-    if (request.target.starts_with(members_target))
-        return m_feed->handle(request, std::move(reply), now);
-    // It may be the tunnels that a request fails for: somebody may have removed the interface, for one.
-    reply = [this, reply = std::move(reply)](Answer answer) {
+        // It may be the tunnels that it fails for: somebody may have removed the interface, for one.
         if (answer.status == status_of(RefusalCode::Busy)) m_must_reconcile = true;
         reply(std::move(answer));
     };
-    if (request.method == "POST" && m_admission->may_write(request, now))
-        return m_writes->add(std::move(request), std::move(reply));
-    reply(m_admission->handle(request, now));
+    if (m_admission->may_write(proved, now))
+        return m_writes->add(std::move(proved), std::move(noting));
+    noting(m_admission->handle(proved, now));
 }
 
 Outcome<void> serve(const GatewaySettings& settings, Log& log) {

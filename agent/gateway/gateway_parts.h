@@ -4,8 +4,8 @@
 // Two threads, each with a loop, which share nothing but two mailboxes: the edge never waits, so that
 // connections and operators are served while a disk, an etcd cluster or the kernel takes its time.
 //
-//   edge: sockets, TLS, HTTP, signals ── requests ─▶ desk: registry, admission, feed, tunnels, chores
-//                                     ◀─ answers ───
+//   edge: sockets, TLS, HTTP, proofs, signals ── requests ─▶ desk: registry, admission, feed, tunnels, chores
+//                                             ◀─ answers ───
 #pragma once
 
 #include <atomic>
@@ -28,6 +28,7 @@
 #include "gateway/metrics.h"
 #include "gateway/operate_server.h"
 #include "gateway/operating_lane.h"
+#include "gateway/proof_gate.h"
 #include "gateway/rate_limit.h"
 #include "gateway/registry.h"
 #include "gateway/settings.h"
@@ -73,8 +74,9 @@ private:
     Status make_chores();
     Status watch(Loop& loop, int fd, std::function<void()> ready);
     Status turn_both();
-    void hand_over(Request request, const Reply& reply);
-    void handle(Request request, Reply reply);
+    void receive(Request request, Reply reply);
+    void hand_over(Proved proved, Reply reply);
+    void handle(Proved proved, Reply reply);
 
     // gateway_chores.cc
     void report_credentials();
@@ -114,6 +116,7 @@ private:
     std::unique_ptr<Registry> m_registry;
     std::unique_ptr<Tunnels> m_tunnels;
     std::vector<std::unique_ptr<EchoResponder>> m_responders{};
+    std::optional<ProofGate> m_gate;
     std::optional<Admission> m_admission;
     std::optional<MemberFeed> m_feed;
     std::optional<WriteQueue> m_writes;
@@ -137,7 +140,7 @@ private:
     Instant m_next_announcement{};
 
     std::string m_tunnels_problem{};  // why they are not in line, since the last attempt
-    AnswerCounts m_answers{};
+    AnswerCounts m_answers{};         // of the edge
     std::map<std::string_view, std::int64_t> m_failures{{"announcement", 0}, {"attestation", 0},
                                                         {"registry", 0},     {"reload", 0},
                                                         {"renewal", 0},      {"tunnels", 0}};

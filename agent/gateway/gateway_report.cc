@@ -67,7 +67,6 @@ std::vector<Check> Gateway::checks() {
 Metrics Gateway::metrics() {
     const RegistryView& registry = look_at_registry();
     Metrics metrics{.started = m_started,
-                    .answers = m_answers,
                     .write_queue = count_of(m_writes->size()),
                     .feed_pollers = count_of(m_feed->waiting()),
                     .members = registry.members,
@@ -91,7 +90,8 @@ Metrics Gateway::metrics() {
 
 ConnectionNumbers Gateway::connection_numbers() const {
     const auto& server = m_server->counts();
-    return {.accepted = server.accepted,
+    return {.answers = m_answers,
+            .accepted = server.accepted,
             .handshakes = server.handshakes,
             .failures = named(server.failures),
             .by_state = named(m_server->connections()),

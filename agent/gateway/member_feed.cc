@@ -34,41 +34,30 @@ Result<std::optional<Answer>> MemberFeed::refusal_for(const PublicKey& key) {
     return std::nullopt;
 }
 
-void MemberFeed::handle(const Request& request, Reply reply, WallTime now) {
-    if (request.method != "GET") {
-        auto answer = make_refusal(RefusalCode::BadRequest, "this address takes GET only");
-        answer.status = 405;
-        answer.headers.emplace_back("Allow", "GET");
-        return reply(std::move(answer));
-    }
-    auto proved = m_parts.gate.check(request);
-    if (!proved) return reply(m_parts.gate.refuse(request, now));
-    const auto say = [&](Answer answer) {
-        ProofGate::seal(answer, *proved);
-        reply(std::move(answer));
-    };
+void MemberFeed::handle(const Proved& proved, Reply reply, WallTime now) {
+    const Request& request = proved.request;
     const auto query = FeedQuery::parse(request.target);
-    if (!query) return say(make_refusal(RefusalCode::BadRequest, query.error().text()));
-    auto refusal = refusal_for(proved->node);
-    if (!refusal) return say(too_busy());  // not known to be a member
-    if (*refusal) return say(std::move(**refusal));
+    if (!query) return reply(make_refusal(RefusalCode::BadRequest, query.error().text()));
+    auto refusal = refusal_for(proved.node);
+    if (!refusal) return reply(too_busy());  // not known to be a member
+    if (*refusal) return reply(std::move(**refusal));
 
     const auto* accepted = request.header("accept-encoding");
     const bool takes_gzip = accepted != nullptr && accepted->find("gzip") != std::string::npos;
     const auto newest = position(now);
     const bool is_up_to_date = newest && query->since == *newest;
     if (!is_up_to_date || query->wait == Duration{})
-        return say(answer(query->since, takes_gzip, now));
+        return reply(answer(query->since, takes_gzip, now));
 
     // A node that asks once more has given up the first one.
-    if (const auto before = m_by_node.find(proved->node); before != m_by_node.end())
+    if (const auto before = m_by_node.find(proved.node); before != m_by_node.end())
         tell(before->second, {204, {}, {}});
-    if (m_waiting.size() >= waiting_nodes_limit) return say(too_busy());
-    m_waiting.push_back({std::move(*proved), std::move(reply), query->since, takes_gzip});
+    if (m_waiting.size() >= waiting_nodes_limit) return reply(too_busy());
+    m_waiting.push_back({proved.node, std::move(reply), query->since, takes_gzip});
     const auto here = std::prev(m_waiting.end());
-    m_by_node.emplace(here->proved.node, here);
+    m_by_node.emplace(here->node, here);
     here->deadline = m_parts.loop.after(query->wait, [this, here] {
-        tell(here, answer_for(here->proved.node, here->since, here->takes_gzip, wall_now()));
+        tell(here, answer_for(here->node, here->since, here->takes_gzip, wall_now()));
     });
 }
 
@@ -179,10 +168,9 @@ Result<MemberFeed::Page> MemberFeed::make_page(const FeedPosition& since, WallTi
 // --- telling ---
 
 void MemberFeed::tell(std::list<Waiting>::iterator waiting, Answer answer) {
-    const Waiting due = std::move(*waiting);
-    m_by_node.erase(due.proved.node);
+    Waiting due = std::move(*waiting);
+    m_by_node.erase(due.node);
     m_waiting.erase(waiting);
-    ProofGate::seal(answer, due.proved);
     due.reply(std::move(answer));
 }
 
@@ -202,7 +190,7 @@ void MemberFeed::answer_some() {
         const auto waiting = next++;
         if (waiting->since == m_newest) continue;
         --left;
-        tell(waiting, answer_for(waiting->proved.node, waiting->since, waiting->takes_gzip, now));
+        tell(waiting, answer_for(waiting->node, waiting->since, waiting->takes_gzip, now));
     }
     if (left == 0) m_turn = m_parts.loop.after({}, [this] { answer_some(); });
 }

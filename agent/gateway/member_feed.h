@@ -34,13 +34,13 @@ public:
         Registry& registry;
         Issuer& issuer;
         Backbone& backbone;
-        ProofGate& gate;
     };
 
     // All borrowed; must outlive the feed.
     explicit MemberFeed(Parts parts) : m_parts(parts) {}
 
-    void handle(const Request& request, Reply reply, WallTime now);
+    // To members_target.
+    void handle(const Proved& proved, Reply reply, WallTime now);
 
     // The registry may have changed: whoever waits for that is answered, little by little.
     void look(WallTime now);
@@ -53,7 +53,7 @@ private:
         std::string compressed{};  // empty: does not pay
     };
     struct Waiting {
-        Proved proved;
+        PublicKey node;
         Reply reply;
         FeedPosition since;
         bool takes_gzip = false;

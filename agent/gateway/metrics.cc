@@ -81,15 +81,15 @@ private:
 }  // namespace
 
 static void add_traffic(Families& all, const Metrics& now) {
-    all.take(now.answers.by_target());
-    all.take(now.answers.by_refusal());
+    all.take(now.connections.answers.by_target());
+    all.take(now.connections.answers.by_refusal());
     all.counter("enrolments_total", "Nodes that became members here.",
-                now.answers.of(Progress::Enrolled));
+                now.connections.answers.of(Progress::Enrolled));
     all.counter("joins_total", "Members that came back and were let in.",
-                now.answers.of(Progress::Joined));
+                now.connections.answers.of(Progress::Joined));
     all.counter("approvals_asked_total", "Newcomers that began to wait for an administrator.",
 
-                now.answers.of(Progress::BeganToWait));
+                now.connections.answers.of(Progress::BeganToWait));
     all.counter("connections_accepted_total", "TCP connections of nodes that were accepted.",
                 now.connections.accepted);
     all.counter("handshakes_total", "TLS handshakes that were begun.", now.connections.handshakes);

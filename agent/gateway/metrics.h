@@ -49,6 +49,7 @@ using CountByName = std::vector<std::pair<std::string, std::int64_t>>;
 
 // What only whoever has the sockets knows.
 struct ConnectionNumbers {
+    AnswerCounts answers{};
     std::int64_t accepted = 0;
     std::int64_t handshakes = 0;
     CountByName failures{};  // by reason
@@ -60,8 +61,6 @@ struct Metrics {
     using Count = std::int64_t;
 
     WallTime started{};
-    AnswerCounts answers{};
-
     ConnectionNumbers connections{};
     Count write_queue = 0;
     Count feed_pollers = 0;

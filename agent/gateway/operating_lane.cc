@@ -43,7 +43,7 @@ void OperatingLane::lose_patience(std::uint64_t number) {
 void OperatingLane::answer(std::uint64_t number, Metrics metrics) {
     const auto found = m_askers.find(number);
     if (found == m_askers.end()) return;
-    const Asker asker = std::move(found->second);
+    Asker asker = std::move(found->second);
     m_askers.erase(found);
     metrics.connections = asker.connections;
     asker.reply(answer_operator(asker.request, {.metrics = metrics, .silence = m_parts.silence()}));

@@ -1,8 +1,13 @@
-// Proof of possession at the gateway's side: whose private key a request was made with, and the seal on
-// what such a node is answered. It looks nobody up: a wrong proof is the same for every key.
+// Proof of possession at the gateway's side, before anybody decides anything: a request goes on only if
+// its sender holds the private key of the node that he claims to be, and what it is answered is sealed for
+// that node. It looks nobody up: a wrong proof is the same for every key, and never waits.
+//
+//   target, method ── unknown ─▶ 404, 405
+//   node header, proof ── wrong in any way ─▶ 401, the same for every key
+//   whoever decides ─▶ his answer, sealed
 #pragma once
 
-#include <optional>
+#include <functional>
 
 #include "base/log.h"
 #include "base/time.h"
@@ -15,32 +20,31 @@ namespace fortros::gateway {
 
 // A request whose sender holds the private key of `node`, over this very connection.
 struct Proved {
+    Request request;
     PublicKey node;
     ProofKey key;
-    Proof proof{};
 };
 
 class ProofGate {
 public:
+    // Takes what is proved, and answers it once; the answer is sealed on its way.
+    using Next = std::function<void(Proved, Reply)>;
+
     // The gateway's WireGuard key. `log` must outlive the gate.
-    ProofGate(PrivateKey key, const PublicKey& public_key, Log& log);
+    ProofGate(PrivateKey key, const PublicKey& public_key, Log& log, Next next);
 
-    std::optional<Proved> check(const Request& request) const;
-
-    // The 401 for whoever does not pass; noted within a bound.
-    Answer refuse(const Request& request, WallTime now);
-
-    // The last thing that is done to an answer: it covers all of it.
-    static void seal(Answer& answer, const Proved& proved);
+    void handle(Request request, Reply reply, WallTime now);
 
 private:
+    std::optional<Proof> check(const Request& request, const PublicKey& node,
+                               const ProofKey& key) const;
+    Answer refuse(const Request& request, WallTime now);
+
     PrivateKey m_key;
     PublicKey m_public_key;
     Log& m_log;
+    Next m_next;
     RateLimit m_strangers;
 };
-
-// The key that a request claims, proved or not; nothing if it claims none.
-std::optional<PublicKey> claimed_node(const Request& request);
 
 }  // namespace fortros::gateway

@@ -22,18 +22,19 @@ Duration WriteQueue::expected_wait() const {
     return m_pace * static_cast<std::int64_t>(m_waiting.size());
 }
 
-void WriteQueue::add(Request request, Reply reply) {
+void WriteQueue::add(Proved proved, Reply reply) {
     const Duration wait = expected_wait();
-    if (monotonic_now() - request.since + wait > patience || m_waiting.size() >= queue_limit) {
+    if (monotonic_now() - proved.request.since + wait > patience ||
+        m_waiting.size() >= queue_limit) {
         // When the queue will have been served, and spread over as long again.
         const auto milliseconds = static_cast<std::uint64_t>(
             std::chrono::duration_cast<std::chrono::milliseconds>(wait).count());
         const Duration later =
             wait + std::chrono::milliseconds{m_parts.random.below(milliseconds + 1000)};
         const Error why{ErrorCode::Busy, "more enrolments than can be served in time"};
-        return reply(m_refuse(request, why, later));
+        return reply(m_refuse(proved.request, why, later));
     }
-    m_waiting.push_back({std::move(request), std::move(reply)});
+    m_waiting.push_back({std::move(proved), std::move(reply)});
     if (!m_scheduled) schedule({});
 }
 
@@ -53,7 +54,7 @@ void WriteQueue::write() {
                (served.empty() || monotonic_now() - began < batch_time)) {
             Item item = std::move(m_waiting.front());
             m_waiting.pop_front();
-            Answer answer = m_serve(item.request);
+            Answer answer = m_serve(item.proved);
             served.emplace_back(std::move(item), std::move(answer));
         }
     });
@@ -65,7 +66,7 @@ void WriteQueue::write() {
         }
     if (status) m_written();
     for (auto& [item, answer] : served)
-        item.reply(status ? std::move(answer) : m_refuse(item.request, status.error(), {}));
+        item.reply(status ? std::move(answer) : m_refuse(item.proved.request, status.error(), {}));
 
     const Duration cost = monotonic_now() - began;
     if (!served.empty())

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "gateway/exchange.h"
+#include "gateway/proof_gate.h"
 #include "gateway/registry.h"
 #include "os/loop.h"
 
@@ -18,7 +19,7 @@ namespace fortros::gateway {
 class WriteQueue {
 public:
     // What answers a request; called inside of a Registry::batch().
-    using Serve = std::function<Answer(const Request&)>;
+    using Serve = std::function<Answer(const Proved&)>;
     // What a request is told when nothing of a batch was written, or when it was not let in: `busy`.
     using Refuse =
         std::function<Answer(const Request&, const Error& why, Duration come_back_after)>;
@@ -33,13 +34,13 @@ public:
     // All borrowed. `written` is called after each batch that succeeded, before its answers go.
     WriteQueue(Parts parts, Serve serve, Refuse refuse, Written written);
 
-    void add(Request request, Reply reply);
+    void add(Proved proved, Reply reply);
 
     std::size_t size() const { return m_waiting.size(); }
 
 private:
     struct Item {
-        Request request;
+        Proved proved;
         Reply reply;
     };
     void write();

@@ -1,6 +1,7 @@
 """The registry in etcd: what any registry promises, asked of real clusters, and what only a network can do
 to it: lost answers, lost majorities, strangers who pose as a member."""
 
+import base64
 import contextlib
 import json
 import os
@@ -228,6 +229,24 @@ def test_while_etcd_says_nothing_operators_hear_what_is_wrong_and_nobody_is_drop
             ask_until(node, f"enroll 2 {invite}", 200)
             expect(poller.hear()["status"], 200, "the news that was waited for")
             expect(server.process.poll(), None, "whether the gateway ended")
+
+
+def test_while_etcd_says_nothing_a_stranger_is_refused_as_ever():
+    """How long his answer takes would tell who is a member, and his requests would wait before those of nodes."""
+    with Cluster(folder()) as cluster:
+        site = Site(folder(), etcd=cluster.settings)
+        with site.start(), site.client() as node, site.connect() as stranger:
+            node.tell("connect")
+            invite = site.invite()
+            with cluster.frozen(0):
+                node.say(f"enroll 1 {invite}")  # the gateway waits for etcd for seconds
+                key = base64.urlsafe_b64encode(os.urandom(31) + b"\0").decode().rstrip("=")
+                ((status, _, _),) = site.ask(
+                    (f"POST /v1/join HTTP/1.1\r\nHost: {site.org.gateway_name}\r\nFortros-Node: {key}\r\n"
+                     "Connection: close\r\nContent-Length: 2\r\n\r\n{}").encode(), stranger)
+                expect(status, 401, "the answer to who proves nothing")
+                assert not is_readable(node.process.stdout), "he was told when etcd had been waited for"
+                node.hear()
 
 
 # --- TLS ---

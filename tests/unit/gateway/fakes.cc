@@ -41,6 +41,16 @@ std::unique_ptr<AttestationSigner> make_fake_signer(WallTime not_before, WallTim
     return std::move(*signer);
 }
 
+Request copy_of(const Request& request) {
+    return {.method = request.method,
+            .target = request.target,
+            .headers = request.headers,
+            .body = SecretBytes(request.body.view()),
+            .exporter = request.exporter.duplicate(),
+            .from = request.from,
+            .since = request.since};
+}
+
 FakeNode::FakeNode(std::uint64_t seed) {
     REQUIRE(crypto::initialise());
     SeededRandom random(seed);

@@ -18,6 +18,9 @@
 
 namespace fortros::gateway {
 
+// Requests hold secrets, which are copied where one really means it.
+Request copy_of(const Request& request);
+
 struct FakeTunnels final : Tunnels {
     struct Peer {
         std::optional<WallTime> last_handshake{};

@@ -99,7 +99,7 @@ TEST_CASE("metrics: what has become of nodes is counted by the answers that they
     welcome.progress = Progress::Joined;
     counts.add("/v1/join", welcome);
     counts.add("/v1/join", welcome);
-    const auto families = families_of({.answers = counts});
+    const auto families = families_of({.connections = {.answers = counts}});
     const auto value = [&](std::string_view name) {
         return family(families, "fortros_gateway_" + std::string(name)).samples[0].value;
     };

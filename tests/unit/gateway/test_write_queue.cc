@@ -31,13 +31,13 @@ struct World {
     World() : loop(std::move(Loop::create().value())) {
         queue.emplace(
             WriteQueue::Parts{*loop, disk, random},
-            [this](const Request& request) {
+            [this](const Proved& proved) {
                 if (slowness > Duration{}) {
                     const Instant end = monotonic_now() + slowness;
                     while (monotonic_now() < end) {
                     }
                 }
-                return Answer{200, {}, request.target};
+                return Answer{200, {}, proved.request.target};
             },
             [](const Request&, const Error& why, Duration after) {
                 return Answer{
@@ -48,11 +48,12 @@ struct World {
 
     void ask(const std::string& what) {
         ++asked;
-        queue->add({.method = "POST", .target = what, .since = monotonic_now() - waited},
-                   [this](Answer answer) {
-                       told.push_back(std::to_string(answer.status) + " " + answer.body);
-                       if (told.size() == asked) loop->stop();
-                   });
+        queue->add(
+            {.request = {.method = "POST", .target = what, .since = monotonic_now() - waited}},
+            [this](Answer answer) {
+                told.push_back(std::to_string(answer.status) + " " + answer.body);
+                if (told.size() == asked) loop->stop();
+            });
     }
     void run() {
         if (told.size() < asked) REQUIRE(loop->run());
