@@ -214,9 +214,7 @@ Answer Admission::put_off(const Request& request, const Error& error, Duration a
     if (after > Duration{})
         seconds =
             static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::seconds>(after).count());
-    auto answer = make_refusal(RefusalCode::Busy, "the gateway cannot serve this now");
-    answer.headers.emplace_back("Retry-After", std::to_string(seconds));
-    return answer;
+    return make_busy(std::chrono::seconds{seconds});
 }
 
 // --- what a member gets ---

@@ -22,4 +22,10 @@ Answer make_refusal(RefusalCode code, std::string message) {
     return answer;
 }
 
+Answer make_busy(std::chrono::seconds retry_after) {
+    auto answer = make_refusal(RefusalCode::Busy, "the gateway cannot serve this now");
+    answer.headers.emplace_back("Retry-After", std::to_string(retry_after.count()));
+    return answer;
+}
+
 }  // namespace fortros::gateway

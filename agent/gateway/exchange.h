@@ -2,7 +2,9 @@
 // nothing of members, the admission nothing of sockets.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +22,9 @@ namespace fortros::gateway {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
+// Nodes wait for an answer for five seconds, from their first word on.
+inline constexpr Duration node_patience = 4500ms;
+
 struct Request {
     std::string method;
     std::string target;
@@ -28,6 +33,10 @@ struct Request {
     Exporter exporter{};  // of the TLS connection that it came over
     Endpoint from{};
     Instant since{};  // its client waits for an answer: the handshake is part of that
+    // Set by the edge once nobody waits for an answer any more. Absent: somebody always does.
+    std::shared_ptr<const std::atomic<bool>> gone{};
+
+    bool is_gone() const { return gone && *gone; }
 
     // The value of a header that is there exactly once; null otherwise: of two nobody knows which.
     const std::string* header(std::string_view lower_case_name) const;
@@ -49,6 +58,8 @@ struct Answer {
 Answer make_answer(int status, std::string json);
 // Of the status that belongs to the code; without a Retry-After.
 Answer make_refusal(RefusalCode code, std::string message);
+// The 503 for who has done nothing wrong, and may come again then.
+Answer make_busy(std::chrono::seconds retry_after);
 
 // Takes an answer back to where the request came from; later, or from a handler that returned long
 // ago, as well. If the connection has gone meanwhile, nothing happens.

@@ -24,9 +24,6 @@ namespace fortros::gateway {
 
 static constexpr Duration tick = 1s;
 static constexpr std::uint32_t warnings_per_minute = 6;
-// So many requests wait for the desk: as many as it may be late for in a step that lasts.
-static constexpr std::size_t requests_limit = 4096;
-
 // FileDescriptorName= of the units.
 static constexpr std::string_view nodes_socket = "nodes";
 static constexpr std::string_view operate_socket = "operate";
@@ -71,9 +68,13 @@ Outcome<void> Gateway::prepare() {
     TRY(or_exit(ExitCode::WireGuard, bring_in_line()));
     TRY(or_exit(ExitCode::WireGuard, answer_probes()));
 
-    m_gate.emplace(
-        m_credentials.wireguard_key.duplicate(), m_credentials.wireguard_public, m_log,
-        [this](Proved proved, Reply reply) { hand_over(std::move(proved), std::move(reply)); });
+    m_hand_over.emplace(
+        HandOver::Parts{.to_desk = *m_to_desk, .to_edge = *m_to_edge, .random = m_random},
+        [this](Proved proved, Reply reply) { handle(std::move(proved), std::move(reply)); });
+    m_gate.emplace(m_credentials.wireguard_key.duplicate(), m_credentials.wireguard_public, m_log,
+                   [this](Proved proved, Reply reply) {
+                       m_hand_over->add(std::move(proved), std::move(reply));
+                   });
     m_admission.emplace(GatewaySelf{.prefix = m_settings.prefix,
                                     .domain = m_settings.domain,
                                     .private_key = m_credentials.wireguard_key.duplicate(),
@@ -97,7 +98,8 @@ Outcome<void> Gateway::prepare() {
     m_feed.emplace(MemberFeed::Parts{.loop = *m_desk,
                                      .registry = *m_registry,
                                      .issuer = m_admission->issuer(),
-                                     .backbone = m_admission->backbone()});
+                                     .backbone = m_admission->backbone(),
+                                     .random = m_random});
     m_writes.emplace(
         WriteQueue::Parts{.loop = *m_desk, .registry = *m_registry, .random = m_random},
         [this](const Proved& proved) { return m_admission->handle(proved, wall_now()); },
@@ -289,23 +291,6 @@ void Gateway::receive(Request request, Reply reply) {
         reply(std::move(answer));
     };
     m_gate->handle(std::move(request), std::move(counting), wall_now());
-}
-
-// What the edge takes over from here is the desk's, and its answer comes back the same way. There are
-// never more answers than connections.
-void Gateway::hand_over(Proved proved, Reply reply) {
-    if (m_to_desk->size() >= requests_limit) {
-        auto answer = make_refusal(RefusalCode::Busy, "the gateway cannot serve this now");
-        answer.headers.emplace_back("Retry-After", "10");
-        return reply(std::move(answer));
-    }
-    m_to_desk->put([this, proved = std::move(proved), reply = std::move(reply)]() mutable {
-        handle(std::move(proved), [this, reply = std::move(reply)](Answer answer) mutable {
-            m_to_edge->put([reply = std::move(reply), answer = std::move(answer)]() mutable {
-                reply(std::move(answer));
-            });
-        });
-    });
 }
 
 // Members who come back are served at once; what has to be written waits for its turn.

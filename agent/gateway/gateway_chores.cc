@@ -113,6 +113,7 @@ void Gateway::on_tick() {
     if (m_manager.wants_watchdog()) m_to_edge->put([this] { m_manager.tell("WATCHDOG=1"); });
     if (now >= m_next_validity_report) report_validities();
     if (now >= m_next_reconcile) m_must_reconcile = true;
+    m_feed->forget_gone();
     follow_registry();
     if (now >= m_next_announcement) announce();
     if (now >= m_next_renewal) renew_lighthouses();

@@ -22,6 +22,7 @@
 #include "gateway/credentials.h"
 #include "gateway/echo_responder.h"
 #include "gateway/exit_code.h"
+#include "gateway/hand_over.h"
 #include "gateway/http_server.h"
 #include "gateway/mailbox.h"
 #include "gateway/member_feed.h"
@@ -75,7 +76,6 @@ private:
     Status watch(Loop& loop, int fd, std::function<void()> ready);
     Status turn_both();
     void receive(Request request, Reply reply);
-    void hand_over(Proved proved, Reply reply);
     void handle(Proved proved, Reply reply);
 
     // gateway_chores.cc
@@ -116,6 +116,7 @@ private:
     std::unique_ptr<Registry> m_registry;
     std::unique_ptr<Tunnels> m_tunnels;
     std::vector<std::unique_ptr<EchoResponder>> m_responders{};
+    std::optional<HandOver> m_hand_over;
     std::optional<ProofGate> m_gate;
     std::optional<Admission> m_admission;
     std::optional<MemberFeed> m_feed;

@@ -53,6 +53,7 @@ void HttpConnection::finish() {
 void HttpConnection::abandon() {
     if (m_phase == Phase::Closed) return;
     m_phase = Phase::Closed;
+    if (m_gone) *m_gone = true;
     m_deadline = {};
     m_watch = {};
     m_ground.owner.ended(*this);
@@ -206,6 +207,8 @@ void HttpConnection::hand_on(HttpRequestReader::Whole whole) {
     whole.request.exporter = std::move(*exporter);
     whole.request.from = m_from;
     whole.request.since = m_since.value_or(monotonic_now());
+    m_gone = std::make_shared<std::atomic<bool>>(false);
+    whole.request.gone = m_gone;
     m_since.reset();
     m_in_request = false;
     m_last = m_last || !whole.keep_alive || ++m_requests >= m_ground.limits.requests_per_connection;

@@ -123,8 +123,9 @@ private:
     std::uint32_t m_watched = 0;
     std::size_t m_low_water = 1;  // so many bytes must be there for it to be ready
     Loop::Timer m_deadline;
-    Loop::Timer m_answered;     // an answer is on its way
-    bool m_in_request = false;  // a part of a request has come
+    std::shared_ptr<std::atomic<bool>> m_gone{};  // of the request that is handled
+    Loop::Timer m_answered;                       // an answer is on its way
+    bool m_in_request = false;                    // a part of a request has come
     // When the client began to wait for an answer; absent: between two requests.
     std::optional<Instant> m_since{};
     std::string m_out{};

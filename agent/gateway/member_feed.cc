@@ -16,12 +16,13 @@ static constexpr std::size_t members_per_page = 400;
 static constexpr std::size_t pages_limit = 64;
 static constexpr std::size_t waiting_nodes_limit = 16384;
 static constexpr int answers_per_turn = 32;
+static constexpr std::chrono::seconds busy_pause{10};
+static constexpr std::uint64_t busy_spread = 20;
 static constexpr std::size_t worth_compressing = std::size_t{4} * 1024;
 
-static Answer too_busy() {
-    auto refusal = make_refusal(RefusalCode::Busy, "the gateway cannot serve this now");
-    refusal.headers.emplace_back("Retry-After", "10");
-    return refusal;
+// Spread, so that those who were sent away do not come back together.
+Answer MemberFeed::too_busy() {
+    return make_busy(busy_pause + std::chrono::seconds{m_parts.random.below(busy_spread)});
 }
 
 // --- asking ---
@@ -53,7 +54,7 @@ void MemberFeed::handle(const Proved& proved, Reply reply, WallTime now) {
     if (const auto before = m_by_node.find(proved.node); before != m_by_node.end())
         tell(before->second, {204, {}, {}});
     if (m_waiting.size() >= waiting_nodes_limit) return reply(too_busy());
-    m_waiting.push_back({proved.node, std::move(reply), query->since, takes_gzip});
+    m_waiting.push_back({proved.node, request.gone, std::move(reply), query->since, takes_gzip});
     const auto here = std::prev(m_waiting.end());
     m_by_node.emplace(here->node, here);
     here->deadline = m_parts.loop.after(query->wait, [this, here] {
@@ -172,6 +173,14 @@ void MemberFeed::tell(std::list<Waiting>::iterator waiting, Answer answer) {
     m_by_node.erase(due.node);
     m_waiting.erase(waiting);
     due.reply(std::move(answer));
+}
+
+void MemberFeed::forget_gone() {
+    std::erase_if(m_waiting, [this](const Waiting& waiting) {
+        const bool has_gone = waiting.gone && *waiting.gone;
+        if (has_gone) m_by_node.erase(waiting.node);
+        return has_gone;
+    });
 }
 
 void MemberFeed::look(WallTime now) {

@@ -8,6 +8,7 @@
 // sealed for its node. It is news of who is there; what makes a member one is its attestation.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -15,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "base/random.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "gateway/backbone.h"
@@ -34,6 +36,7 @@ public:
         Registry& registry;
         Issuer& issuer;
         Backbone& backbone;
+        Random& random;
     };
 
     // All borrowed; must outlive the feed.
@@ -45,6 +48,9 @@ public:
     // The registry may have changed: whoever waits for that is answered, little by little.
     void look(WallTime now);
 
+    // Whoever has given up does not wait any more. Looks at each.
+    void forget_gone();
+
     std::size_t waiting() const { return m_waiting.size(); }
 
 private:
@@ -54,6 +60,7 @@ private:
     };
     struct Waiting {
         PublicKey node;
+        std::shared_ptr<const std::atomic<bool>> gone;
         Reply reply;
         FeedPosition since;
         bool takes_gzip = false;
@@ -67,6 +74,7 @@ private:
     Answer answer(const FeedPosition& since, bool takes_gzip, WallTime now);
     Answer answer_for(const PublicKey& node, const FeedPosition& since, bool takes_gzip,
                       WallTime now);
+    Answer too_busy();
     void answer_some();
     void tell(std::list<Waiting>::iterator waiting, Answer answer);
 

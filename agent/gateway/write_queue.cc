@@ -7,8 +7,6 @@ namespace fortros::gateway {
 static constexpr std::size_t batch_limit = 64;
 // A store that can't write many at once must not hold everybody up.
 static constexpr Duration batch_time = 100ms;
-// Nodes wait for an answer for five seconds, from their first word on.
-static constexpr Duration patience = 4500ms;
 static constexpr std::size_t queue_limit = 4096;
 static constexpr std::int64_t pace_memory = 4;
 
@@ -24,7 +22,7 @@ Duration WriteQueue::expected_wait() const {
 
 void WriteQueue::add(Proved proved, Reply reply) {
     const Duration wait = expected_wait();
-    if (monotonic_now() - proved.request.since + wait > patience ||
+    if (monotonic_now() - proved.request.since + wait > node_patience ||
         m_waiting.size() >= queue_limit) {
         // When the queue will have been served, and spread over as long again.
         const auto milliseconds = static_cast<std::uint64_t>(
@@ -54,6 +52,7 @@ void WriteQueue::write() {
                (served.empty() || monotonic_now() - began < batch_time)) {
             Item item = std::move(m_waiting.front());
             m_waiting.pop_front();
+            if (item.proved.request.is_gone()) continue;
             Answer answer = m_serve(item.proved);
             served.emplace_back(std::move(item), std::move(answer));
         }

@@ -8,9 +8,10 @@ import functools
 import gzip
 import json
 import tempfile
+import time
 
 from lib import storm
-from lib.gateway import Site
+from lib.gateway import END_LIMIT_S, Site
 
 TIME_LIMIT_S = 180
 MEMBER, STRANGER = 1, 99
@@ -146,6 +147,16 @@ def test_a_node_waits_once():
         new = enrol(6)
         page = json.loads(second.hear()["body"])
         assert [entry["public_key"] for entry in page["members"]] == [new["public_key"]]
+
+
+def test_who_has_gone_does_not_wait_any_more():
+    """Connections that broke would be counted as nodes, and take the places of those that wait."""
+    with site().client() as node:
+        _, _, (revision, document) = pages(node)
+        wait(node, f"get {MEMBER} /v1/members?since={revision}&document={document}&wait=300")
+    deadline = time.monotonic() + END_LIMIT_S
+    while site().metrics()["fortros_gateway_feed_pollers"] != 0:
+        assert time.monotonic() < deadline, "it still waits"
 
 
 def test_strangers_learn_nothing():

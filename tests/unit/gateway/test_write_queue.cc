@@ -46,14 +46,16 @@ struct World {
             [this] { ++written; });
     }
 
-    void ask(const std::string& what) {
-        ++asked;
-        queue->add(
-            {.request = {.method = "POST", .target = what, .since = monotonic_now() - waited}},
-            [this](Answer answer) {
-                told.push_back(std::to_string(answer.status) + " " + answer.body);
-                if (told.size() == asked) loop->stop();
-            });
+    void ask(const std::string& what, std::shared_ptr<std::atomic<bool>> gone = nullptr) {
+        asked += gone ? 0 : 1;
+        queue->add({.request = {.method = "POST",
+                                .target = what,
+                                .since = monotonic_now() - waited,
+                                .gone = std::move(gone)}},
+                   [this](Answer answer) {
+                       told.push_back(std::to_string(answer.status) + " " + answer.body);
+                       if (told.size() == asked) loop->stop();
+                   });
     }
     void run() {
         if (told.size() < asked) REQUIRE(loop->run());
@@ -134,4 +136,13 @@ TEST_CASE("write queue: who has waited for long already is told when to come aga
     world.waited = 10s;
     world.ask("gone");
     CHECK(world.told.back() == "503 busy later");
+}
+
+// After a stall the disk would be kept at work for those who have given up.
+TEST_CASE("write queue: who has gone is not served") {
+    World world;
+    world.ask("gone", std::make_shared<std::atomic<bool>>(true));
+    world.ask("here");
+    world.run();
+    CHECK(world.told == std::vector<std::string>{"200 here"});
 }
