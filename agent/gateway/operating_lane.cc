@@ -8,6 +8,8 @@ namespace fortros::gateway {
 
 // Shorter than what operators' programs wait for an answer.
 static constexpr Duration patience = 1s;
+// As many as the lane has places: if there are more, some of them have gone.
+static constexpr std::size_t askers_limit = 16;
 
 OperatingLane::OperatingLane(Parts parts, Metrics first)
     : m_parts(std::move(parts)), m_last(std::move(first)) {}
@@ -15,17 +17,27 @@ OperatingLane::OperatingLane(Parts parts, Metrics first)
 void OperatingLane::handle(Request request, Reply reply) {
     if (!asks_how_things_are(request))
         return reply(answer_operator(request, {.metrics = {}, .silence = m_parts.silence()}));
+    if (m_askers.size() >= askers_limit) lose_patience(m_askers.begin()->first);
     const auto number = m_next++;
     auto& asker =
         m_askers.try_emplace(number, std::move(request), std::move(reply), m_parts.connections())
             .first->second;
     asker.patience = m_parts.loop.after(patience, [this, number] { lose_patience(number); });
-    m_parts.ask([this, number](Metrics metrics) { told(number, std::move(metrics)); });
+    ask();
 }
 
-void OperatingLane::told(std::uint64_t number, Metrics metrics) {
+void OperatingLane::ask() {
+    if (std::exchange(m_is_asking, true)) return;
+    m_parts.ask([this](const Metrics& metrics) { told(metrics); });
+}
+
+// Whoever has asked meanwhile as well.
+void OperatingLane::told(const Metrics& metrics) {
+    m_is_asking = false;
     m_last = metrics;
-    answer(number, std::move(metrics));
+    const auto next = m_next;  // not those that ask because of an answer
+    while (!m_askers.empty() && m_askers.begin()->first < next)
+        answer(m_askers.begin()->first, metrics);
 }
 
 // What lasts is a call to the registry's store, or to the kernel for the tunnels.

@@ -1,6 +1,7 @@
 // The operating lane's answers while whoever decides may be at something that lasts: it asks him, waits
 // for as long as an operator has patience, and then tells what he has said last and for how long he has
-// been silent. It decides nothing itself, and never waits.
+// been silent. He has one question of it at a time, however many operators ask. It decides nothing
+// itself, and never waits.
 #pragma once
 
 #include <cstdint>
@@ -42,14 +43,16 @@ private:
         ConnectionNumbers connections;  // as they were when it asked
         Loop::Timer patience{};
     };
-    void told(std::uint64_t number, Metrics metrics);
+    void ask();
+    void told(const Metrics& metrics);
     void lose_patience(std::uint64_t number);
     void answer(std::uint64_t number, Metrics metrics);
 
     Parts m_parts;
     Metrics m_last;
     std::uint64_t m_next = 1;
-    std::map<std::uint64_t, Asker> m_askers{};  // as many as the lane has places, at most
+    std::map<std::uint64_t, Asker> m_askers{};  // the oldest first
+    bool m_is_asking = false;                   // whoever decides has not answered yet
 };
 
 }  // namespace fortros::gateway

@@ -58,6 +58,30 @@ TEST_CASE(
     CHECK(world.answers[0].body.contains("fortros_gateway_connections_accepted_total 1\n"));
 }
 
+// Operators who ask often, while whoever decides is held up, would give him nothing else to do for long after.
+TEST_CASE("operating lane: whoever decides has one question at a time, whose answer is for all") {
+    World world;
+    for (int i = 0; i < 10; ++i) world.ask("/readyz");
+    REQUIRE(world.asked.size() == 1);
+    world.asked[0]({.checks = {{"registry", "on fire"}}});
+    REQUIRE(world.answers.size() == 10);
+    for (const auto& answer : world.answers) CHECK(answer.body == "registry: on fire\n");
+    world.ask("/readyz");
+    CHECK(world.asked.size() == 2);
+}
+
+// Those whose connections were closed for others would be remembered, as many as come in a second.
+TEST_CASE("operating lane: of too many who wait the oldest is told what is known") {
+    World world;
+    for (int i = 0; i < 16; ++i) world.ask("/readyz");
+    CHECK(world.answers.empty());
+    world.ask("/readyz");
+    REQUIRE(world.answers.size() == 1);
+    CHECK(world.answers[0].status == 503);
+    world.asked[0]({.checks = {{"registry"}}});
+    CHECK(world.answers.size() == 17);
+}
+
 // Just when the registry hangs, nobody could see what hangs.
 TEST_CASE("operating lane: who does not answer is told of, with what he said last") {
     World world;
