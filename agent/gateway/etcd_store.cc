@@ -119,7 +119,10 @@ Status EtcdStore::catch_up(EtcdRevision revision) {
     Instant patience = monotonic_now() + watch_patience;
     while (m_mirror.revision() < revision) {
         const Instant now = monotonic_now();
-        if (now >= m_end) return fail(ErrorCode::Busy, "etcd does not tell what has changed");
+        if (now >= m_end) {
+            m_is_lost = true;  // the next calls need not wait as long
+            return fail(ErrorCode::Busy, "etcd does not tell what has changed");
+        }
         if (now >= patience) {
             end_watch();
             patience = now + watch_patience;

@@ -3,6 +3,7 @@
 // something in has one.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -26,15 +27,20 @@ public:
     void put(Work work);
     std::size_t size() const;
 
+    // From any thread: the loop stops before the next piece of work. What is left is not done.
+    void stop_loop();
+
 private:
-    explicit Mailbox(Fd event) : m_event(std::move(event)) {}
+    Mailbox(Loop& loop, Fd event) : m_loop(loop), m_event(std::move(event)) {}
     void wake() const;
     void take();
 
+    Loop& m_loop;
     Fd m_event;  // eventfd(2): there is something in it
     Loop::Watch m_watch{};
     mutable std::mutex m_mutex{};
     std::deque<Work> m_waiting{};
+    std::atomic<bool> m_must_stop = false;
 };
 
 }  // namespace fortros::gateway

@@ -24,6 +24,13 @@ struct World {
     }
 };
 
+// What keeps the loop from all else.
+void last(Duration time) {
+    const Instant end = monotonic_now() + time;
+    while (monotonic_now() < end) {
+    }
+}
+
 std::vector<int> up_to(int count) {
     std::vector<int> numbers;
     for (int i = 0; i < count; ++i) numbers.push_back(i);
@@ -72,4 +79,33 @@ TEST_CASE("mailbox: others of the loop have their turn in between") {
     });
     REQUIRE(world.loop->run());
     CHECK(before < 100);
+}
+
+// Sixteen pieces that wait for a cluster in vain, and a watchdog would find the gateway dead.
+TEST_CASE("mailbox: after a piece that lasts others have their turn at once") {
+    World world;
+    std::size_t before = 0;
+    Loop::Timer timer;
+    world.box->put([&] {
+        timer = world.loop->after({}, [&] {
+            before = world.done.size();
+            world.loop->stop();
+        });
+        last(30ms);
+        world.done.push_back(0);
+    });
+    for (int i = 1; i < 4; ++i) world.put(i);
+    REQUIRE(world.loop->run());
+    CHECK(before == 1);
+}
+
+// A gateway that is told to end would first do all that has piled up, each for seconds.
+TEST_CASE("mailbox: the loop can be stopped before the next piece of work") {
+    World world;
+    for (int i = 0; i < 10; ++i) world.put(i);
+    world.box->put([&] { world.box->stop_loop(); });
+    for (int i = 10; i < 20; ++i) world.put(i);
+    world.put_end();
+    REQUIRE(world.loop->run());
+    CHECK(world.done == up_to(10));
 }
