@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <semaphore>
 #include <thread>
 
 #include "base/text.h"
@@ -24,6 +25,8 @@ namespace fortros::gateway {
 
 static constexpr Duration tick = 1s;
 static constexpr std::uint32_t warnings_per_minute = 6;
+// At the end, for the step that the desk is at: longer than etcd or the kernel should take.
+static constexpr Duration desk_patience = 10s;
 // FileDescriptorName= of the units.
 static constexpr std::string_view nodes_socket = "nodes";
 static constexpr std::string_view operate_socket = "operate";
@@ -268,16 +271,19 @@ Outcome<void> Gateway::run() {
     return {};
 }
 
-// The one does not go on without the other.
+// The one does not go on without the other, and the edge does not wait for ever for what the desk is at.
 Status Gateway::turn_both() {
     m_last_turn = monotonic_now();
     Status desk_ended;
+    std::binary_semaphore desk_is_done{0};
     std::thread desk([&] {
         desk_ended = m_desk->run();
-        m_to_edge->put([this] { m_edge->stop(); });
+        m_to_edge->stop_loop();
+        desk_is_done.release();
     });
     const Status edge_ended = m_edge->run();
-    m_to_desk->put([this] { m_desk->stop(); });
+    m_to_desk->stop_loop();
+    if (!desk_is_done.try_acquire_for(desk_patience)) give_up();
     desk.join();
     TRY(edge_ended);
     return desk_ended;

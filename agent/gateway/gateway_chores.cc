@@ -60,7 +60,16 @@ void Gateway::stop() {
     m_is_stopping = true;
     m_manager.tell("STOPPING=1\nSTATUS=finishing what has begun");
     m_log.write({Level::Notice, "stopping", "stopping: finishing what has begun"});
+    m_to_desk->put([this] { m_feed->stop(); });
     m_server->stop([this] { m_edge->stop(); });
+}
+
+// As after a power cut: what was acknowledged is on the disk.
+void Gateway::give_up() {
+    m_log.write({Level::Error, "stop-failed",
+                 "at the same step for " + to_text(silence()) +
+                     ", of the registry or the kernel: ends without it"});
+    ::_exit(static_cast<int>(ExitCode::Failure));
 }
 
 // Connections that there are go on as they began; those that begin see the new certificate.

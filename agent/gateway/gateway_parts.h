@@ -83,6 +83,7 @@ private:
     void report_validities();
     void on_signal();
     void stop();
+    [[noreturn]] void give_up();
     void reload();
     Result<OpenSsl<SSL_CTX>> take_new_credentials();
     void serve_with(OpenSsl<SSL_CTX> tls);

@@ -47,7 +47,7 @@ void MemberFeed::handle(const Proved& proved, Reply reply, WallTime now) {
     const bool takes_gzip = accepted != nullptr && accepted->find("gzip") != std::string::npos;
     const auto newest = position(now);
     const bool is_up_to_date = newest && query->since == *newest;
-    if (!is_up_to_date || query->wait == Duration{})
+    if (!is_up_to_date || query->wait == Duration{} || m_has_stopped)
         return reply(answer(query->since, takes_gzip, now));
 
     // A node that asks once more has given up the first one.
@@ -173,6 +173,11 @@ void MemberFeed::tell(std::list<Waiting>::iterator waiting, Answer answer) {
     m_by_node.erase(due.node);
     m_waiting.erase(waiting);
     due.reply(std::move(answer));
+}
+
+void MemberFeed::stop() {
+    m_has_stopped = true;
+    while (!m_waiting.empty()) tell(m_waiting.begin(), {204, {}, {}});
 }
 
 void MemberFeed::forget_gone() {

@@ -48,6 +48,9 @@ public:
     // The registry may have changed: whoever waits for that is answered, little by little.
     void look(WallTime now);
 
+    // Nobody waits any more, nor from now on.
+    void stop();
+
     // Whoever has given up does not wait any more. Looks at each.
     void forget_gone();
 
@@ -84,7 +87,8 @@ private:
     FeedPosition m_told{};                   // of whoever has waited
     SignerId m_signer{};                     // of the pages
     std::map<FeedPosition, Page> m_pages{};  // by where those are who want them
-    std::list<Waiting> m_waiting{};          // the oldest first
+    bool m_has_stopped = false;
+    std::list<Waiting> m_waiting{};                                 // the oldest first
     std::map<PublicKey, std::list<Waiting>::iterator> m_by_node{};  // each waits once
     Loop::Timer m_turn{};
 };
