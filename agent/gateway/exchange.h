@@ -50,9 +50,13 @@ struct Answer {
     int status = 0;
     Headers headers{};  // without Content-Length and Connection, which are the edge's
     std::string body{};
+    // In place of a body, where many are told the same.
+    std::shared_ptr<const std::string> shared_body{};
     std::optional<RefusalCode> refusal{};  // what its body says, if it is one
     std::optional<Progress> progress{};
     std::optional<LogEntry> note{};  // what the log says of it once it is given
+
+    std::string_view content() const { return shared_body ? *shared_body : body; }
 };
 
 Answer make_answer(int status, std::string json);

@@ -14,6 +14,8 @@
 namespace fortros::gateway {
 
 static constexpr std::size_t drain_size = std::size_t{4} * 1024;
+// A smaller body goes out together with its head.
+static constexpr std::size_t worth_lending = std::size_t{4} * 1024;
 
 HttpConnection::HttpConnection(std::uint64_t id, const Ground& ground, Accepted accepted)
     : m_id(id),
@@ -226,10 +228,10 @@ Reply HttpConnection::reply() {
         if (!self || self->m_phase != Phase::Handling) return;
         HttpConnection* connection = self.get();
         connection->m_answered =
-            connection->m_ground.loop.after({}, [connection, answer = std::move(answer)] {
+            connection->m_ground.loop.after({}, [connection, answer = std::move(answer)]() mutable {
                 const auto alive = connection->shared_from_this();
                 if (alive->m_phase != Phase::Handling) return;
-                alive->send(answer);
+                alive->send(std::move(answer));
                 alive->advance();
             });
     };
@@ -237,25 +239,34 @@ Reply HttpConnection::reply() {
 
 // --- writing ---
 
-void HttpConnection::send(const Answer& answer) {
+void HttpConnection::send(Answer answer) {
     m_out = "HTTP/1.1 " + std::to_string(answer.status) + " " + reason_of(answer.status) + "\r\n";
     for (const auto& [name, value] : answer.headers)
         m_out.append(name).append(": ").append(value).append("\r\n");
     // A 204 has no body, and may not say how long it is (RFC 9110, section 8.6).
     if (answer.status != 204)
-        m_out += "Content-Length: " + std::to_string(answer.body.size()) + "\r\n";
+        m_out += "Content-Length: " + std::to_string(answer.content().size()) + "\r\n";
     if (m_last) m_out += "Connection: close\r\n";
-    m_out.append("\r\n").append(answer.body);
+    const auto content = answer.content();
+    const bool is_lent = answer.shared_body && content.size() >= worth_lending;
+    m_out.append("\r\n").append(is_lent ? "" : content);
+    m_shared_out = is_lent ? std::move(answer.shared_body) : nullptr;
     m_sent = 0;
     enter(Phase::Writing, m_ground.limits.answer);
 }
 
+ByteView HttpConnection::unsent() const {
+    if (m_sent < m_out.size()) return as_bytes(m_out).subspan(m_sent);
+    return m_shared_out ? as_bytes(*m_shared_out).subspan(m_sent - m_out.size()) : ByteView();
+}
+
 HttpConnection::Step HttpConnection::write() {
     std::size_t size = 0;
-    const Step step = m_tls->write(as_bytes(m_out).subspan(m_sent), size);
+    const Step step = m_tls->write(unsent(), size);
     if (step != Step::Done) return step;
     m_sent += size;
-    if (m_sent < m_out.size()) return step;
+    if (!unsent().empty()) return step;
+    m_shared_out.reset();
     m_out.clear();
     m_out.shrink_to_fit();
     if (m_last) {

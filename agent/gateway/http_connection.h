@@ -108,7 +108,8 @@ private:
     void refuse(int status, std::string_view why);
     void hand_on(HttpRequestReader::Whole whole);
     Reply reply();
-    void send(const Answer& answer);
+    void send(Answer answer);
+    ByteView unsent() const;
     Step write();
     Step drain();
 
@@ -129,7 +130,8 @@ private:
     // When the client began to wait for an answer; absent: between two requests.
     std::optional<Instant> m_since{};
     std::string m_out{};
-    std::size_t m_sent = 0;
+    std::shared_ptr<const std::string> m_shared_out{};  // what follows, if anything
+    std::size_t m_sent = 0;                             // of both
     std::size_t m_drained = 0;
     unsigned m_requests = 0;
     bool m_last = false;  // close after this answer

@@ -89,9 +89,10 @@ Answer MemberFeed::answer(const FeedPosition& since, bool takes_gzip, WallTime n
     const auto found =
         newest ? page(since, now) : Result<const Page*>(std::unexpected(newest.error()));
     if (!found) return too_busy();
-    if (!takes_gzip || (*found)->compressed.empty()) return make_answer(200, (*found)->body);
-    auto answer = make_answer(200, (*found)->compressed);
-    answer.headers.emplace_back("Content-Encoding", "gzip");
+    auto answer = make_answer(200, {});
+    const bool is_packed = takes_gzip && !(*found)->compressed->empty();
+    if (is_packed) answer.headers.emplace_back("Content-Encoding", "gzip");
+    answer.shared_body = is_packed ? (*found)->compressed : (*found)->body;
     return answer;
 }
 
@@ -161,9 +162,9 @@ Result<MemberFeed::Page> MemberFeed::make_page(const FeedPosition& since, WallTi
     }
     page.set("members", std::move(members));
     page.set("removed", std::move(removed));
-    Page made{.body = page.dump()};
-    made.compressed = gzip(made.body);
-    return made;
+    auto body = std::make_shared<const std::string>(page.dump());
+    auto compressed = std::make_shared<const std::string>(gzip(*body));
+    return Page{std::move(body), std::move(compressed)};
 }
 
 // --- telling ---

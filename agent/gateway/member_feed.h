@@ -4,8 +4,8 @@
 //
 //   GET /v1/members?since=REVISION&document=SERIAL&wait=SECONDS
 //
-// The same changes are asked for by many at once: they are made into an answer once, and each is only
-// sealed for its node. It is news of who is there; what makes a member one is its attestation.
+// The same changes are asked for by many at once: they are made into an answer once, which all of them
+// share, and which is only sealed for each. It is news of who is there; what makes a member one is its attestation.
 #pragma once
 
 #include <atomic>
@@ -58,8 +58,8 @@ public:
 
 private:
     struct Page {
-        std::string body;
-        std::string compressed{};  // empty: does not pay
+        std::shared_ptr<const std::string> body;
+        std::shared_ptr<const std::string> compressed{};  // empty: does not pay
     };
     struct Waiting {
         PublicKey node;

@@ -54,7 +54,8 @@ static void seal(Answer& answer, const ProofKey& key, const Proof& proof) {
     std::uint32_t retry_after = 0;
     for (const auto& [name, value] : answer.headers)
         if (name == "Retry-After") retry_after = parse_number<std::uint32_t>(value).value_or(0);
-    const auto mac = answer_proof(key, proof, answer.status, retry_after, as_bytes(answer.body));
+    const auto mac =
+        answer_proof(key, proof, answer.status, retry_after, as_bytes(answer.content()));
     answer.headers.emplace_back(answer_proof_header, to_base64(mac));
 }
 
