@@ -59,8 +59,8 @@ def main():
     peers = len(NODES) - 1
     result["vps, MB a day for each scored peer"] = sum(
         value for pair, value in megabytes.items() if "vps" in pair and not set(pair) & set(RELAYS)) / peers
-    bench.judge(result, {"vps, MB a day for each scored peer": AIM_MB})
     bench.keep({"seconds": seconds, "megabytes_a_day": result})
+    bench.judge(result, {"vps, MB a day for each scored peer": AIM_MB})
 
 
 if __name__ == "__main__":

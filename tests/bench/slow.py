@@ -112,11 +112,11 @@ def main():
     print(f"CPU: gateway {100 * quiet_cpu[0]:.0f} %, slow ones {100 * quiet_cpu[1]:.0f} % of one processor; with paced "
           f"joins {100 * busy_cpu[0]:.0f} % and {100 * busy_cpu[1]:.0f} %; paced joins alone {100 * idle_cpu[0]:.0f} %")
     each = (memory - before) * 1024 / slow
+    bench.keep({"last_s": last, "paced": {"alone": paced_alone, "beside": paced}, "memory_kib_each": each, "tries": tries,
+                "cpu": {"gateway": quiet_cpu[0], "slow": quiet_cpu[1]}})
     bench.judge({"memory for each, KiB": each, "slowed at arrival, times": last["arrival"] / last["alone"],
                  "slowed later, times": last["later"] / last["alone"],
                  "slowed when paced, times": paced["took_median_s"] / paced_alone["took_median_s"], "tries": tries}, AIMS)
-    bench.keep({"last_s": last, "paced": {"alone": paced_alone, "beside": paced}, "memory_kib_each": each, "tries": tries,
-                "cpu": {"gateway": quiet_cpu[0], "slow": quiet_cpu[1]}})
 
 
 if __name__ == "__main__":
