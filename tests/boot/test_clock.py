@@ -1,7 +1,7 @@
 """A node whose hardware clock is wrong at power-on: it comes up, its clock is right before WireGuard
 speaks, and the gateway takes its handshakes, now and afterwards.
 
-One world, whose clock is right, and one node with the same NVRAM through all boots. The org is a year
+One world, whose clock is right, and one node with the same NVRAM through all boots but one. The org is a year
 old, the image thirty days, and the gateway's certificate was issued two days ago:
 
   1970      enrols. What the firmware makes of 1970 is its own affair: OVMF's clock shows 2070 then
@@ -10,6 +10,7 @@ old, the image thirty days, and the gateway's certificate was issued two days ag
   after     the clock is right again, and the gateway's kernel has seen those handshakes
   ahead     three hours ahead, which nothing but the gateway can tell: the fast start speaks from there
   behind    three hours behind: the fast start speaks from the past
+  new       another node's first boot, three hours behind: it has nothing to start from but the gateway
   lied to   the clock is right, and the gateway says that it is after its own certificate's end
 
 The image's init goes on into the real root whatever the agent says, so that it can be looked at there.
@@ -104,18 +105,19 @@ class Stage:
         self.world.__enter__()
         self.world.start_resolvers()
         self.world.start_gateway("honest")
-        invite = self.world.create_invite()
-        self.folder, self.org, self.invite = folder, org, invite
+        self.folder, self.org = folder, org
         self.uki = self.image("node.efi", SETTINGS)
         self.node = Node(folder / "node", cable.a)
 
     def image(self, name, settings):
         file = (self.folder / name).with_suffix(".conf")
         file.write_text(settings)
-        return image.build(self.folder / name, settings=file, ca=self.org.ca, invite=self.invite, command_line=GO_ON)
+        return image.build(self.folder / name, settings=file, ca=self.org.ca, invite=self.world.create_invite(),
+                           command_line=GO_ON)
 
-    def boot(self, name, clock, uki=None, afterwards=None):
-        with self.node.boot(name, uki or self.uki, clock=clock) as running:
+    def boot(self, name, clock, uki=None, afterwards=None, node=None):
+        node = node or self.node
+        with node.boot(name, uki or self.uki, clock=clock) as running:
             running.wait_for_real_root()
             verdict = running.verdict()
             events = running.events()
@@ -130,7 +132,7 @@ class Stage:
             running.power_off()
             console = running.machine.console.text()
         return Boot(verdict, console, events, hand_off, running.packets(), *off, *pings,
-                    nvram.Nvram(self.node.firmware.variables).ours()["FortrosState"].data)
+                    nvram.Nvram(node.firmware.variables).ours()["FortrosState"].data)
 
     def off(self, running, command):
         """Seconds from the world's clock, which is read before and after."""
@@ -174,7 +176,9 @@ def boots():
             "far": stage.boot("far", now() + FAR, afterwards=speak_from_the_future),
             "after": stage.boot("after", None),
             "ahead": stage.boot("ahead", now() + 3 * HOUR),
-            "behind": stage.boot("behind", now() - 3 * HOUR)}
+            "behind": stage.boot("behind", now() - 3 * HOUR),
+            "new": stage.boot("new", now() - 3 * HOUR, uki=stage.image("new.efi", SETTINGS),
+                              node=Node(stage.folder / "new", stage.node.plug))}
     quick = stage.image("quick.efi", SETTINGS.replace("TotalTimeout=90s", "TotalTimeout=20s")
                         + "[WireGuard]\nFastStart=no\n")
     stage.world.run(f"date -s @{int((now() + 6 * DAY).timestamp())}")
@@ -186,7 +190,7 @@ def expect(have, want, what):
     assert have == want, f"{what} is {have!r}, not {want!r}"
 
 
-JOINED = ("1970", "2000", "far", "after", "ahead", "behind")
+JOINED = ("1970", "2000", "far", "after", "ahead", "behind", "new")
 
 
 def test_node_comes_up_whatever_the_clock_said():
@@ -214,7 +218,7 @@ def test_gateway_takes_the_next_handshake_too():
 
 def test_clock_is_set_before_the_first_wireguard_packet():
     """It would carry the wrong time."""
-    for name in ("1970", "2000", "far"):
+    for name in ("1970", "2000", "far", "new"):
         boot = boots()[name]
         assert boot.index("clock-set") < boot.index("stage", stage="wireguard")
         # The maintainer asks the gateway later, by connections of its own.
@@ -241,7 +245,7 @@ def test_clock_stage_says_what_is_wrong():
     told = re.search(r"not trusted: it is (\S+) or later", boots()["2000"].clock_stage())
     assert told and told[1] > floor, boots()["2000"].clock_stage()
     assert "not trusted: too long after" in boots()["far"].clock_stage(), boots()["far"].clock_stage()
-    for name in ("after", "ahead", "behind"):
+    for name in ("after", "ahead", "behind", "new"):
         assert "not trusted" not in boots()[name].clock_stage(), boots()[name].clock_stage()
     assert re.search(r"fortros-preboot: the clock said \S+ and is set to \S+, the gateway's time", boots()["2000"].console)
 
