@@ -53,6 +53,8 @@ void Gateway::on_signal() {
     signalfd_siginfo signal{};
     if (::read(m_signals.get(), &signal, sizeof(signal)) != sizeof(signal)) return;
     if (signal.ssi_signo != SIGHUP) return stop();
+    if (m_is_stopping) return;
+    m_manager.tell_reloading();
     m_to_desk->put([this] { reload(); });
 }
 
@@ -74,8 +76,6 @@ void Gateway::give_up() {
 
 // Connections that there are go on as they began; those that begin see the new certificate.
 void Gateway::reload() {
-    if (m_is_stopping) return;
-    m_manager.tell_reloading();
     ++m_reloads;
     auto tls = take_new_credentials();
     m_reload_successful = tls.has_value();
@@ -83,20 +83,22 @@ void Gateway::reload() {
     ++m_failures["reload"];
     m_log.write({Level::Error, "reload-failed",
                  "the old certificates and keys stay: " + tls.error().text()});
-    m_manager.tell("READY=1\nSTATUS=not reloaded: " + tls.error().text());
+    m_to_edge->put([this, why = tls.error().text()] { say_ready("not reloaded: " + why); });
 }
 
 // By way of the edge: it is said when it is so.
 void Gateway::serve_with(OpenSsl<SSL_CTX> tls) {
+    report_credentials();
     m_to_edge->put([this, tls = std::move(tls)]() mutable {
         m_server->set_tls(std::move(tls));
-        m_to_desk->put([this] {
-            m_log.write(
-                {Level::Notice, "reloaded", "serves with the certificates and keys of now"});
-            report_credentials();
-            m_manager.tell("READY=1\nSTATUS=serves on" + m_places);
-        });
+        m_log.write({Level::Notice, "reloaded", "serves with the certificates and keys of now"});
+        say_ready("serves on" + m_places);
     });
+}
+
+// Of the edge, which knows whether it ends: its manager is told nothing else then.
+void Gateway::say_ready(const std::string& status) {
+    if (!m_is_stopping) m_manager.tell("READY=1\nSTATUS=" + status);
 }
 
 // All of them or none.
@@ -119,7 +121,7 @@ void Gateway::on_tick() {
     const Instant now = monotonic_now();
     m_last_turn = now;
     // The edge says it: both loops turn.
-    if (m_manager.wants_watchdog()) m_to_edge->put([this] { m_manager.tell("WATCHDOG=1"); });
+    if (m_manager.wants_watchdog()) m_to_edge->put([this] { m_manager.tell_alive(); });
     if (now >= m_next_validity_report) report_validities();
     if (now >= m_next_reconcile) m_must_reconcile = true;
     m_feed->forget_gone();

@@ -85,6 +85,7 @@ private:
     void stop();
     [[noreturn]] void give_up();
     void reload();
+    void say_ready(const std::string& status);
     Result<OpenSsl<SSL_CTX>> take_new_credentials();
     void serve_with(OpenSsl<SSL_CTX> tls);
     void on_tick();

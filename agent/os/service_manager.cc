@@ -79,7 +79,11 @@ ServiceManager ServiceManager::of_environment() {
     return manager;
 }
 
-void ServiceManager::tell(std::string_view state) const {
+void ServiceManager::tell(std::string_view state) const { send(state, 0); }
+
+void ServiceManager::tell_alive() const { send("WATCHDOG=1", MSG_DONTWAIT); }
+
+void ServiceManager::send(std::string_view state, int flags) const {
     sockaddr_un address{};
     if (m_address.empty() || m_address.size() >= sizeof(address.sun_path)) return;
     address.sun_family = AF_UNIX;
@@ -90,7 +94,7 @@ void ServiceManager::tell(std::string_view state) const {
     if (!socket.valid()) return;
     ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     const auto said = state.substr(0, state_limit);
-    ::sendto(socket.get(), said.data(), said.size(), MSG_NOSIGNAL,
+    ::sendto(socket.get(), said.data(), said.size(), MSG_NOSIGNAL | flags,
              reinterpret_cast<const sockaddr*>(&address), size);
 }
 

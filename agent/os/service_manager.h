@@ -40,10 +40,14 @@ public:
     // Reloading takes the manager's clock; READY=1 ends it.
     void tell_reloading() const;
 
-    // Whether it ends us unless it is told WATCHDOG=1 every so often.
+    // Whether it ends us unless it is told every so often that we live.
     bool wants_watchdog() const { return m_wants_watchdog; }
+    // A manager that is busy is not waited for: it will be told again.
+    void tell_alive() const;
 
 private:
+    void send(std::string_view state, int flags) const;
+
     std::string m_address{};  // empty: there is none
     bool m_wants_watchdog = false;
 };
