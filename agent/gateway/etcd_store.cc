@@ -14,6 +14,7 @@ static constexpr std::int64_t page_keys = 500;
 static constexpr unsigned snapshot_tries = 3;
 // A watch that brings nothing for so long, though there is something, is asked elsewhere.
 static constexpr Duration watch_patience = 700ms;
+static constexpr Duration longest_load = 30s;  // half of what a watchdog waits
 static constexpr int reconnect_pause_ms = 20;
 static constexpr std::size_t transaction_id_size = 12;
 
@@ -49,7 +50,7 @@ Status EtcdStore::load() {
     const EtcdRevision before = m_mirror.revision();
     const Instant begun = monotonic_now();
     for (unsigned tries = 1;; ++tries) {
-        auto all = snapshot();
+        auto all = snapshot(begun + longest_load);
         if (!all && all.error().code == ErrorCode::NotFound && tries < snapshot_tries)
             continue;  // compacted away while it was read
         if (!all) return std::unexpected(std::move(all).error());
@@ -62,11 +63,15 @@ Status EtcdStore::load() {
     return {};
 }
 
-// All pages as of the revision of the first one.
-Result<std::vector<EtcdKeyValue>> EtcdStore::snapshot() {
+// All pages as of the revision of the first one. Each has the time of an operation: a large registry over a
+// slow line takes longer than that. Whoever serves meanwhile is not kept from it for too long.
+Result<std::vector<EtcdKeyValue>> EtcdStore::snapshot(Instant end) {
     std::vector<EtcdKeyValue> all;
     EtcdRange range{.key = m_state, .end = etcd_prefix_end(m_state), .limit = page_keys};
     for (;;) {
+        begin();
+        if (m_ready.valid() && monotonic_now() >= end)
+            return fail(ErrorCode::Busy, "etcd takes too long to tell everything");
         auto page = TRY(parse_etcd_range(TRY(call(etcd_range_target, to_json_text(range)))));
         if (range.revision == 0) range.revision = page.store_revision;
         std::ranges::move(page.values, std::back_inserter(all));

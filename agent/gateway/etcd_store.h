@@ -97,7 +97,7 @@ private:
 
     Result<std::string> call(std::string_view target, std::string_view body);
     Status load();
-    Result<std::vector<EtcdKeyValue>> snapshot();
+    Result<std::vector<EtcdKeyValue>> snapshot(Instant end);
     Status found();
     Status catch_up(EtcdRevision revision);
     EtcdTransaction transaction_of(const EtcdChange& change) const;

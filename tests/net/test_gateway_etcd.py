@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
 from lib.etcd import Cluster
 from lib.gateway import ADDRESS, END_LIMIT_S, OUT, PROGRAM, Site, expect
@@ -22,7 +23,6 @@ CONTRACT = OUT / "tests/net/registry-contract"
 # The gateway answers from memory for 15 s after it has lost the cluster.
 TRUST_LIMIT_S = 60
 ASK_AGAIN_S = 0.2
-PROXY_PORT = 2999
 
 
 def folder():
@@ -99,12 +99,15 @@ class Proxy:
 
     def __init__(self, port):
         self._target = port
+        self.delay_s = 0  # of each request
         self._lose = threading.Event()
         self.lost = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", PROXY_PORT))
+        self._listener = socket.create_server((ADDRESS, 0))
         threading.Thread(target=self._accept, daemon=True).start()
 
-    settings = f"Endpoints=http://127.0.0.1:{PROXY_PORT}"
+    @property
+    def settings(self):
+        return f"Endpoints=http://{ADDRESS}:{self._listener.getsockname()[1]}"
 
     def lose_next_answer(self):
         self.lost.clear()
@@ -125,6 +128,8 @@ class Proxy:
                     self._lose.clear()
                     self.lost.set()
                     break
+                if not answers:
+                    time.sleep(self.delay_s)
                 other.sendall(data)
         for end in (one, other):
             with contextlib.suppress(OSError):
@@ -157,6 +162,43 @@ def test_what_was_done_and_its_answer_lost_is_done_once():
         site.admin("node", "revoke", answer["public_key"])
         assert proxy.lost.is_set(), "no answer was lost"
         expect(site.json("policy", "show")["revocations"], "1", "the revocations")
+
+
+# --- a slow line ---
+
+def add_invites(cluster, count):
+    """As many more of the one that there is, past the gateway: a registry that takes several answers."""
+    def ask(what, **question):
+        request = urllib.request.Request(f"{cluster.endpoints[0]}/v3/kv/{what}", json.dumps(question).encode())
+        with urllib.request.urlopen(request, timeout=END_LIMIT_S) as answer:
+            return json.load(answer)
+
+    def packed(text):
+        return base64.b64encode(text.encode()).decode()
+
+    rows = ask("range", key=packed("/fortros"), range_end=packed("/fortros0"))["kvs"]
+    (key, value), = ((base64.b64decode(row["key"]).decode(), json.loads(base64.b64decode(row["value"])))
+                     for row in rows if b"/invite/" in base64.b64decode(row["key"]))
+    hashes = [f"{number:064x}" for number in range(count)]
+    ids = [digest[-len(value["id"]):] for digest in hashes]
+    hashes = [own + digest[len(own):] for own, digest in zip(ids, hashes)]  # an id is its beginning
+    writes = [{"request_put": {"key": packed(key.replace(value["id"], own)),
+                               "value": packed(json.dumps(value | {"id": own, "hash": digest}))}}
+              for own, digest in zip(ids, hashes)]
+    for i in range(0, count, 100):
+        assert ask("txn", success=writes[i:i + 100])["succeeded"]
+
+
+def test_a_large_registry_is_read_over_a_slow_line():
+    """Just a large organisation's gateway would never start again."""
+    with Cluster(folder()) as cluster, Proxy(2379) as proxy:
+        site = Site(folder(), etcd=proxy.settings)
+        site.invite()
+        add_invites(cluster, 3000)  # seven answers
+        proxy.delay_s = 0.8
+        with site.start():
+            proxy.delay_s = 0
+            expect(len(site.json("invite", "list")), 3001, "the invites")
 
 
 # --- no majority ---
