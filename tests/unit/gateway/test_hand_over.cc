@@ -88,6 +88,25 @@ TEST_CASE("hand-over: when more wait than can be served the next are told when t
     CHECK(world.answers.size() == 100);
 }
 
+// An honest gateway that is busy would look like somebody who poses as one, and be left for good.
+TEST_CASE("hand-over: who is sent away can tell that it was the gateway") {
+    World world;
+    FakeNode gateway(1), node(2);
+    MemoryLog log;
+    ProofGate gate(gateway.key.duplicate(), gateway.public_key, log,
+                   [&](Proved proved, Reply reply) {
+                       world.hand_over.add(std::move(proved), std::move(reply));
+                   });
+    for (int i = 0; i < room; ++i) world.add();
+    Answer told;
+    gate.handle(
+        node.join(gateway.public_key), [&](Answer answer) { told = std::move(answer); },
+        WallTime{});
+    CHECK(told.status == 503);
+    CHECK(header_of(told, "Retry-After") != nullptr);
+    CHECK(node.is_proved(told));
+}
+
 // Whoever asks how the gateway is, often enough, would keep the nodes out.
 TEST_CASE("hand-over: what else the desk has to do takes no node's place") {
     World world;
