@@ -18,7 +18,7 @@
 
 namespace fortros::mesh {
 
-inline constexpr Duration failures_half_life = 1h;
+inline constexpr Duration failures_half_life = 6h;
 inline constexpr Duration demand_half_life = 10min;
 
 // A peer on the direct interface.
@@ -50,6 +50,7 @@ struct Contact {
     std::optional<Instant> heard{};       // the last authentic message, whatever the way
     std::optional<Duration> measured{};   // over a tunnel
     std::optional<Duration> estimated{};  // by an engine
+    std::optional<Duration> expected{};   // the estimate on which it was asked
     Coordinate place{};                   // by others' introduction, until it says so itself
     Decaying demand{demand_half_life};
     Decaying failures{failures_half_life};

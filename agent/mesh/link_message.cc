@@ -50,6 +50,7 @@ static bool has_standing(LinkVerb verb) {
 static bool has_seen(LinkVerb verb) { return verb == LinkVerb::Accept || verb == LinkVerb::Echo; }
 
 static constexpr std::size_t endpoint_size_limit = 1 + 16 + 2;
+static constexpr std::uint8_t sleeps_bit = 128;
 static constexpr std::size_t coordinate_size = 3 * 2 + 2 + 2;
 static constexpr std::size_t standing_size_limit =
     1 + candidates_limit * endpoint_size_limit + 1 + 2 + 2 + coordinate_size;
@@ -81,7 +82,7 @@ static void put(ByteWriter& out, const Standing& standing) {
     ASSERT(standing.candidates.size() <= candidates_limit);
     out.u8(static_cast<std::uint8_t>(standing.candidates.size()));
     for (const auto& candidate : standing.candidates) put(out, candidate);
-    out.u8(static_cast<std::uint8_t>(standing.nat)).u16(standing.links).u16(standing.room);
+    out.u8(static_cast<std::uint8_t>(standing.nat) | (standing.sleeps ? sleeps_bit : 0)).u16(standing.links).u16(standing.room);
     put(out, standing.place);
 }
 
@@ -144,7 +145,9 @@ static Result<Standing> read_standing(ByteReader& in) {
         if (!candidate) return malformed("holds a candidate that is none");
         standing.candidates.push_back(*candidate);
     }
-    const std::uint8_t nat = in.u8();
+    const std::uint8_t how = in.u8();
+    standing.sleeps = (how & sleeps_bit) != 0;
+    const auto nat = static_cast<std::uint8_t>(how & ~sleeps_bit);
     if (nat > static_cast<std::uint8_t>(Nat::Symmetric)) return malformed("names an unknown NAT");
     standing.nat = static_cast<Nat>(nat);
     standing.links = in.u16();

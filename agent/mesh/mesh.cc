@@ -94,7 +94,8 @@ Mesh::State::State(Self whose, const Members& in_force, Random& dice, Instant no
       negotiation(draw(dice)),
       plan_due(now),
       planned(now - plan_interval),
-      explore_due(now + explore_interval) {}
+      explore_due(now + explore_interval),
+      search_since(now) {}
 
 void Mesh::State::observed(const Observation& observation, Instant now) {
     if (observation.underlay != underlay || observation.direct_port != direct_port) {
@@ -243,10 +244,9 @@ void Mesh::State::moved(Instant now) {
     }
     negotiation.moved(now);
     own.nat = Nat::Unknown;
-    restless = Decaying(restless_half_life);
+    doubt = 0;
     own_stale = overlay_stale = true;
-    explore_pause = explore_interval;
-    explore_due = std::min(explore_due, now + explore_pause);
+    search(now);
     plan_soon(now);
 }
 

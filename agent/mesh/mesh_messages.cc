@@ -15,6 +15,7 @@ Standing Mesh::State::standing() const {
     const std::size_t limit = budget().limit;
     return {.candidates = own.candidates,
             .nat = own.nat,
+            .sleeps = sleeps(),
             .links = static_cast<std::uint16_t>(negotiation.firm_links()),
             .room = static_cast<std::uint16_t>(limit - std::min(limit, scored)),
             .place = place};
@@ -41,8 +42,11 @@ void Mesh::State::received_probe(const Member& from, Via via, const LinkMessage&
     echo.linked = serves() || negotiation.linked(from.key);
     if (contact && contact->tunnel && via == Via::Direct) {
         echo.seen = contact->tunnel->kernel;
-        contact->tunnel->path.hinted(now);
-        contact->tunnel->path.replied();
+        PathWatch& path = contact->tunnel->path;
+        path.hinted(now);
+        path.replied();
+        if (rests(*contact, now) && !path.echoed_within(explore_round_limit / 2, now))
+            path.measure();  // while it is awake
         reschedule(*contact);
     }
     if (RelayPath* relay = find_relay(from.key)) {
@@ -60,10 +64,16 @@ void Mesh::State::received_probe(const Member& from, Via via, const LinkMessage&
 
 void Mesh::State::received_echo(const Member& from, Via via, const LinkMessage& message,
                                 Instant now) {
-    const PathWatch* path = nullptr;
+    std::optional<Duration> rtt;
+    bool is_answer = false;
+    const auto echoed = [&](PathWatch& path) {
+        const PathWatch::Answer answer = path.echoed(message.nonce, now);
+        is_answer = answer != PathWatch::Answer::None;
+        if (answer == PathWatch::Answer::Measure) rtt = path.rtt();
+    };
     if (RelayPath* relay = find_relay(from.key)) {
         const PathState before = relay->path.state();
-        if (via == Via::Lighthouse && relay->path.echoed(message.nonce, now)) path = &relay->path;
+        if (via == Via::Lighthouse) echoed(relay->path);
         relay_changed(*relay, before, now);
         if (message.seen && relay->seen != message.seen) {
             relay->seen = message.seen;
@@ -74,18 +84,16 @@ void Mesh::State::received_echo(const Member& from, Via via, const LinkMessage& 
         if (contact->tunnel && via == Via::Direct) {
             Tunnel& tunnel = *contact->tunnel;
             const PathState before = tunnel.path.state();
-            if (tunnel.path.echoed(message.nonce, now)) path = &tunnel.path;
-            if (path && path->rtt()) contact->measured = path->rtt();
+            echoed(tunnel.path);
+            if (rtt) measured(*contact, *rtt);
             if (before != tunnel.path.state()) path_changed(*contact, before, now);
             judge_lan(*contact, now);
             reschedule(*contact);
         }
         if (!serves()) negotiation.heard(from.key, message, {}, now);
     }
-    if (!path) return;
-    if (path->rtt())
-        place = mesh::moved(place, message.standing.place, *path->rtt(), message.nonce);
-    if (!serves()) introduced(message.introductions, now);
+    if (rtt) place = mesh::moved(place, message.standing.place, *rtt, message.nonce);
+    if (is_answer && !serves()) introduced(message.introductions, now);
 }
 
 // The other's way to here is dead: its packets come otherwise, so ours must not go there either.

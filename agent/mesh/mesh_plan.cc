@@ -1,5 +1,6 @@
 // What a Mesh wishes for, and how it gets there: a bounded step a round.
 #include <algorithm>
+#include <cmath>
 
 #include "mesh/mesh_state.h"
 
@@ -57,18 +58,33 @@ bool Mesh::State::can_meet(const Contact& contact, Instant now) const {
     });
 }
 
+std::optional<Duration> Mesh::State::estimate(const Contact& contact) const {
+    if (contact.estimated) return contact.estimated;
+    if (!place.known() || !contact.where().known()) return {};
+    // An uncertain estimate counts as longer: a try costs a handshake.
+    const std::int64_t uncertain = 1000 + (place.error + contact.where().error) / 2;
+    return estimate_rtt(place, contact.where()) * uncertain / 1000;
+}
+
+// What was expected of whom it was asked for tells how far the next estimate is to be believed.
+void Mesh::State::measured(Contact& contact, Duration rtt) {
+    if (contact.expected) {
+        const double miss = points_between(*contact.expected, rtt);
+        doubt += doubt_share * (std::clamp(miss, 0.0, doubt_points_limit) - doubt);
+        contact.expected.reset();
+    }
+    contact.measured = rtt;
+}
+
 Candidate Mesh::State::candidate(const Contact& contact, Instant now) const {
     Candidate out{.key = contact.key};
     Merits& merits = out.merits;
+    merits.measured = contact.measured.has_value();
     if (contact.measured) {
         merits.rtt = contact.measured;
-        merits.measured = true;
-    } else if (contact.estimated) {
-        merits.rtt = contact.estimated;
-    } else if (place.known() && contact.where().known()) {
-        // An uncertain estimate counts as longer: a try costs a handshake.
-        const std::int64_t doubt = 1000 + (place.error + contact.where().error) / 2;
-        merits.rtt = estimate_rtt(place, contact.where()) * doubt / 1000;
+    } else if (const auto rtt = estimate(contact)) {
+        const double times = std::exp2(doubt / points_per_doubling);
+        merits.rtt = Duration(std::llround(static_cast<double>(rtt->count()) * times));
     }
     merits.failures = contact.failures.at(now);
     merits.demand = contact.demand.at(now);
@@ -80,13 +96,16 @@ Candidate Mesh::State::candidate(const Contact& contact, Instant now) const {
         merits.full = contact.standing->room == 0;
         merits.lifeline = merits.linked && merits.links <= lifeline_links;
     }
+    out.wished = contact.wish.has_value();
     out.willing = may_be_asked(contact, now);
     out.lan = contact.maybe_on_link(now) || (contact.tunnel && contact.tunnel->on_lan);
     out.held = contact.not_before > now || !can_meet(contact, now);
     if (out.held) out.willing = false;
     if (contact.tunnel) {
         const PathWatch& path = contact.tunnel->path;
-        const Duration patience = contact.tunnel->worked ? lapse_patience : no_way_patience / 2;
+        const Duration patience = !contact.tunnel->worked ? no_way_patience / 2
+                                  : rests(contact, now)   ? sleep_limit
+                                                          : lapse_patience;
         out.works = path.carries() || now - path.since() < patience;
     }
     return out;
@@ -108,7 +127,7 @@ void Mesh::State::make_plan(Instant now) {
         Duration(random->below(static_cast<std::uint64_t>(plan_interval_settled.count() / 4)));
     if (room_needed) make_room(now);
     Budget places = budget();
-    places.reluctance = reluctance_points * restless.at(now);
+    places.reluctance = reluctance(now);
     follow(plan(self.key, *members, candidates(now), places, wall), now);
     forget_some(now);
 }
@@ -116,12 +135,7 @@ void Mesh::State::make_plan(Instant now) {
 void Mesh::State::follow(const Plan& plan, Instant now) {
     const std::size_t places = free_places();
     const Difference todo = difference(plan, negotiation.all(), std::min(asks_a_round, places));
-    for (auto& [key, contact] : contacts) {
-        const bool was_near = contact.wish && contact.wish->why == Why::Near && contact.tunnel;
-        if (was_near && !std::ranges::binary_search(plan.wishes, key, {}, &Wish::key))
-            restless.add(1, now);
-        contact.wish.reset();
-    }
+    for (auto& [key, contact] : contacts) contact.wish.reset();
     for (const Wish& wish : plan.wishes) {
         const Member* member = members->find(wish.key);
         if (!member) continue;
@@ -133,6 +147,7 @@ void Mesh::State::follow(const Plan& plan, Instant now) {
         Contact* contact = find(key);
         if (!contact) continue;
         negotiation.wish(key, true, now, contact->wish->why != Why::Lan);
+        if (!contact->measured) contact->expected = estimate(*contact);
         // Whoever is nearer than expected may know others.
         if (contact->wish->why == Why::Near && !contact->tunnel) {
             explore_pause = explore_interval;
@@ -184,7 +199,7 @@ void Mesh::State::forget_some(Instant now) {
     const std::size_t limit = serves()          ? contacts.size()
                               : budget().lonely ? contacts_limit_lonely
                                                 : contacts_limit;
-    if (contacts.size() <= limit) return;
+    if (contacts.size() <= limit) return;  // most often
     std::vector<std::pair<double, PublicKey>> idle;
     for (const auto& [key, contact] : contacts) {
         if (contact.tunnel || contact.wish || negotiation.find(key)) continue;
@@ -194,11 +209,35 @@ void Mesh::State::forget_some(Instant now) {
         const double known = contact.measured ? 1000 : 0;
         idle.emplace_back(-score(candidate(contact, now).merits).value() - known, key);
     }
+    if (idle.size() <= limit) return;
     std::ranges::sort(idle);
     // Some more than necessary, so that it is not done again for the next one.
-    std::size_t surplus = contacts.size() - limit + limit / 8;
+    std::size_t surplus = idle.size() - limit + limit / 8;
     for (auto worst = idle.rbegin(); worst != idle.rend() && surplus > 0; ++worst, --surplus)
         contacts.erase(worst->second);
+}
+
+// Something was lost: what is near may be another now.
+void Mesh::State::search(Instant now) {
+    search_since = now;
+    explore_pause = explore_interval;
+    explore_due = std::min(explore_due, now + explore_pause);
+}
+
+double Mesh::State::reluctance(Instant now) const {
+    const auto rested = static_cast<double>((now - search_since - search_time).count());
+    const double share = rested / static_cast<double>(search_cooling.count());
+    return std::clamp(share, 0.0, 1.0) * reluctance_limit;
+}
+
+bool Mesh::State::sleeps() const { return self.metered && !serves() && own.nat != Nat::None; }
+
+// Idle, and one of the two keeps nothing open for that: then a path that seems dead is no loss, and comes
+// back when that one has something to say.
+bool Mesh::State::rests(const Contact& contact, Instant now) const {
+    const bool may_sleep = sleeps() || (contact.standing && contact.standing->sleeps);
+    const bool is_on_lan = contact.tunnel && contact.tunnel->on_lan;
+    return may_sleep && !is_on_lan && contact.demand.at(now) < demand_to_keep;
 }
 
 // Measures one link after the other, and hears of others by its answer.
@@ -207,7 +246,10 @@ void Mesh::State::explore(Instant now) {
     Contact* next = nullptr;
     Contact* first = nullptr;
     for (auto& [key, contact] : contacts) {
-        if (!contact.tunnel || !contact.tunnel->path.carries()) continue;
+        if (!contact.tunnel || !contact.tunnel->path.carries() ) continue;
+        // Whom nobody can wake is measured when it wakes by itself, and asked for where it never does.
+        const bool is_asleep = contact.standing && contact.standing->sleeps && rests(contact, now);
+        if (is_asleep && contact.tunnel->path.echoed_within(sleep_limit, now)) continue;
         ++links;
         if (!first) first = &contact;
         if (!next && key > explored) next = &contact;

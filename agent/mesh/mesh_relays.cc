@@ -88,6 +88,7 @@ void Mesh::State::relay_changed(RelayPath& relay, PathState before, Instant now)
     relay.verify_due = now + relay.verify_pause;
     // Whoever could not be reached so far may be reached by it.
     negotiation.moved(now);
+    search(now);
     plan_soon(now);
 }
 

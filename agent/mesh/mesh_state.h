@@ -43,11 +43,17 @@ inline constexpr Duration lapse_patience = 15s;
 inline constexpr Duration silent_patience = 2min;
 inline constexpr Duration dead_patience = 10min;
 inline constexpr Duration silent_hold = 1min;
-inline constexpr Duration silent_hold_limit = 1h;
-// Each near peer that was taken up and let go again makes the next one dearer, so that the search for
-// nearer ones ends although estimates go on changing; it begins again with the days.
-inline constexpr double reluctance_points = 3;
-inline constexpr Duration restless_half_life = 6h;
+inline constexpr Duration silent_hold_limit = 10min;
+// What an estimate is believed: it counts as longer by what estimates have missed of late by, in the
+// mean, a new miss with this weight. It neither grows nor fades with time, so that a search for nearer
+// peers that finds none ends.
+inline constexpr double doubt_share = 0.25;
+inline constexpr double doubt_points_limit = 60;
+// The search for nearer peers has a cause (a start, a move, a link or all lighthouses lost) and goes on for
+// so long; then somebody new must be nearer than who is linked by more and more points.
+inline constexpr Duration search_time = 6min;
+inline constexpr Duration search_cooling = 5min;
+inline constexpr double reluctance_limit = 40;
 // After a refusal by one of the nearest.
 inline constexpr Duration refused_hold = 10min;
 inline constexpr Duration refused_hold_limit = 2h;
@@ -72,6 +78,8 @@ inline constexpr Duration make_room_interval = 30s;
 // answers change the plan, each link once in ten minutes when they no longer do.
 inline constexpr Duration explore_interval = 2s;
 inline constexpr Duration explore_round_limit = 10min;
+// A peer that sleeps measures the link itself within a round; where it does not, it may be gone.
+inline constexpr Duration sleep_limit = 3 * explore_round_limit / 2;
 // The same of lighthouses.
 inline constexpr Duration relay_verify_interval = 5min;
 inline constexpr Duration relay_dead_interval = 30s;
@@ -121,6 +129,8 @@ struct Mesh::State {
     void make_plan(Instant now);
     std::vector<Candidate> candidates(Instant now) const;
     Candidate candidate(const Contact& contact, Instant now) const;
+    std::optional<Duration> estimate(const Contact& contact) const;
+    void measured(Contact& contact, Duration rtt);
     bool can_meet(const Contact& contact, Instant now) const;
     bool may_be_asked(const Contact& contact, Instant now) const;
     Budget budget() const;
@@ -129,6 +139,10 @@ struct Mesh::State {
     void make_room(Instant now);
     void forget_some(Instant now);
     void explore(Instant now);
+    bool sleeps() const;
+    bool rests(const Contact& contact, Instant now) const;
+    void search(Instant now);
+    double reluctance(Instant now) const;
     std::size_t scored_links() const;
     std::size_t free_places() const;
 
@@ -207,7 +221,8 @@ struct Mesh::State {
     Instant explore_due;
     Duration explore_pause = explore_interval;
     PublicKey explored{};                   // the last one
-    Decaying restless{restless_half_life};  // near peers let go
+    double doubt = 0;      // of estimates, in points
+    Instant search_since;  // for nearer peers
     Instant room_made{};
     bool room_needed = false;
 

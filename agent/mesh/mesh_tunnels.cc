@@ -126,7 +126,10 @@ void Mesh::State::path_changed(Contact& contact, PathState before, Instant now) 
         contact.held_for = HeldFor::Nothing;
     } else {
         if (carried) {
-            contact.failures.add(1, now);
+            if (!rests(contact, now)) {
+                contact.failures.add(1, now);
+                search(now);
+            }
             plan_due = std::min(plan_due, now + lapse_patience);
             if (!serves()) send(contact.key, Via::Relay, {.verb = LinkVerb::Down});
         }
@@ -161,7 +164,10 @@ void Mesh::State::give_up(Contact& contact, Instant now) {
         if (tunnel.path.state() != PathState::Dead) return;
         const Instant since = tunnel.path.since();
         const bool is_silent = !contact.heard || *contact.heard < since;
-        if (now - since < (is_silent ? silent_patience : dead_patience)) return;
+        const Duration patience = rests(contact, now) ? sleep_limit
+                                  : is_silent         ? silent_patience
+                                                      : dead_patience;
+        if (now - since < patience) return;
         if (is_silent)
             hold(contact, HeldFor::Silent, silent_hold, silent_hold_limit, now);
         else

@@ -46,7 +46,7 @@ inline constexpr unsigned request_attempts = 6;
 inline constexpr Duration request_retry = 1s;
 // After a request that nobody answered, doubled with each in a row up to the limit.
 inline constexpr Duration unanswered_hold = 1min;
-inline constexpr Duration unanswered_hold_limit = 1h;
+inline constexpr Duration unanswered_hold_limit = 10min;
 // After "keep".
 inline constexpr Duration keep_hold = 10min;
 // Before a link that was only just agreed may be left: the other may have measured nothing yet.

@@ -41,14 +41,18 @@ void PathWatch::counted(std::uint64_t tx_bytes, std::uint64_t rx_bytes, Instant 
 
 void PathWatch::replied() { m_replies = std::min(m_replies + 1, 8U); }
 
-bool PathWatch::echoed(std::uint64_t nonce, Instant now) {
+PathWatch::Answer PathWatch::echoed(std::uint64_t nonce, Instant now) {
     const auto probe = std::ranges::find_if(
         m_probes, [&](const Probe& it) { return it.waits() && it.nonce == nonce; });
-    if (probe == m_probes.end() || now - probe->sent > path_probe_patience) return false;
+    if (probe == m_probes.end() || now - probe->sent > path_probe_patience) return Answer::None;
     const Duration sample = now - probe->sent;
+    const bool is_measure = probe->measures;
     *probe = {};
-    // Half of what is believed is no jitter: then a host was busy, or the way was longer.
-    m_rtt = m_rtt && sample >= *m_rtt / 2 ? (*m_rtt * 7 + sample) / 8 : sample;
+    // Less than half of what is believed is no jitter: then a host was busy, or the way was longer.
+    if (is_measure)
+        m_rtt = m_rtt && sample >= *m_rtt / 2 ? (*m_rtt * 7 + sample) / 8 : sample;
+    else if (!measures_soon(now))
+        m_measure = true;
     m_last_echo = now;
     m_unanswered.reset();
     if (m_state == PathState::Dead) {
@@ -59,7 +63,7 @@ bool PathWatch::echoed(std::uint64_t nonce, Instant now) {
     } else if (m_state != PathState::Alive) {
         enter(PathState::Alive, now);
     }
-    return true;
+    return is_measure ? Answer::Measure : Answer::Proof;
 }
 
 void PathWatch::told_dead(Instant now) {
@@ -96,7 +100,9 @@ std::optional<std::uint64_t> PathWatch::step(Instant now, Random& random) {
     random.fill(bytes);
     Probe& probe = m_probes[m_oldest];
     m_oldest = (m_oldest + 1) % m_probes.size();
-    probe = {ByteReader(bytes).u64(), now};
+    probe = {.nonce = ByteReader(bytes).u64(),
+             .sent = now,
+             .measures = m_last_echo && now - *m_last_echo <= path_session_certain};
     return probe.nonce;
 }
 
@@ -150,6 +156,13 @@ Instant PathWatch::dead_at() const {
     if (m_state == PathState::New) return m_since + path_new_patience;
     const Instant first = m_unanswered.value_or(m_since);
     return std::max(first + path_dead_after, *m_last_probe + path_suspect_probe_interval);
+}
+
+// A probe is on its way that will measure.
+bool PathWatch::measures_soon(Instant now) const {
+    return std::ranges::any_of(m_probes, [&](const Probe& it) {
+        return it.measures && it.waits() && now - it.sent <= path_probe_patience;
+    });
 }
 
 Duration PathWatch::interval() const {

@@ -12,6 +12,9 @@
 //     +3       answered probes in a row, with one's own nonces: Alive
 //
 // Receive counters clear a suspicion; they never revive the dead.
+//
+// The first answer after a silence proves the path and measures nothing: its probe may have waited for a
+// handshake, which takes a round trip or more. A second probe right behind it measures.
 #pragma once
 
 #include <array>
@@ -41,6 +44,8 @@ inline constexpr Duration path_revival_probe_interval = 500ms;
 inline constexpr unsigned path_least_probes = 3;
 // An answer that comes later is none.
 inline constexpr Duration path_probe_patience = 5s;
+// So long after an answer the tunnel has a session, and a probe does not wait.
+inline constexpr Duration path_session_certain = 10s;
 // Probes whose answers are awaited at once; the oldest is forgotten.
 inline constexpr std::size_t path_probes_limit = 8;
 // WireGuard's own keepalive, 32 bytes, asks for no answer.
@@ -60,8 +65,9 @@ public:
     // An Echo is sent on this path. It asks for no answer, so it must not look as if one were missing:
     // two idle nodes would probe each other for ever.
     void replied();
-    // An authentic Echo came in on this path; true if it answers a probe of this watch.
-    bool echoed(std::uint64_t nonce, Instant now);
+    // An authentic Echo came in on this path; what it is worth, if it answers a probe of this watch.
+    enum class Answer : std::uint8_t { None, Proof, Measure };
+    Answer echoed(std::uint64_t nonce, Instant now);
     // The other end says that this path is dead from there: both must move.
     void told_dead(Instant now);
     // A probe of the other's came in on this path: one probe of a dead path, now.
@@ -84,14 +90,18 @@ public:
     Instant since() const { return m_since; }
     // Of its last proof of life; absent: never.
     std::optional<Instant> last_echo() const { return m_last_echo; }
+    bool echoed_within(Duration time, Instant now) const {
+        return m_last_echo && now - *m_last_echo < time;
+    }
     // Smoothed as TCP does (RFC 6298, alpha = 1/8), but for less than half of it, which is believed at
-    // once; absent before the first answer.
+    // once; absent before the first measure.
     std::optional<Duration> rtt() const { return m_rtt; }
 
 private:
     struct Probe {
         std::uint64_t nonce = 0;
         Instant sent = Instant::min();  // or: none, or answered
+        bool measures = false;          // there was a session when it was sent
 
         bool waits() const { return sent != Instant::min(); }
     };
@@ -100,6 +110,7 @@ private:
     void advance(Instant now);
     Duration interval() const;
     Instant dead_at() const;
+    bool measures_soon(Instant now) const;
 
     PathState m_state;
     Instant m_since;

@@ -86,7 +86,7 @@ private:
             if ((candidate.willing || candidate.merits.linked) && eligible(candidate) &&
                 !wished(candidate.key))
                 some.push_back({candidate.key, why, 0, 0,
-                                value(candidate) - (candidate.merits.linked ? 0 : reluctance)});
+                                value(candidate) - (candidate.wished ? 0 : reluctance)});
         std::ranges::sort(some, [](const Wish& a, const Wish& b) {
             return a.score != b.score ? a.score > b.score : a.key < b.key;
         });
@@ -96,22 +96,24 @@ private:
     }
 
     std::size_t talked_with(std::size_t places) {
-        return best(Why::Demand, places, [](const Candidate& some) {
-            return some.merits.demand >= (some.merits.linked ? demand_to_keep : demand_to_gain);
+        // A node that rests has had time for all traffic that goes on and on.
+        const double gain = demand_to_gain * (m_budget.reluctance > 0 ? 2 : 1);
+        return best(Why::Demand, places, [gain](const Candidate& some) {
+            return some.merits.demand >= (some.merits.linked ? demand_to_keep : gain);
         });
     }
 
+    // Who is linked is not left for a trifle: it may be twice as far as who is not, and farther still when
+    // this node rests.
     void nearest(std::size_t places) {
-        const Duration limit = near_limit();
-        const double share = std::exp2(-m_budget.reluctance / points_per_doubling);
-        const auto limit_of_new =
-            Duration(static_cast<std::int64_t>(static_cast<double>(limit.count()) * share));
-        const auto is_near = [limit, limit_of_new](const Candidate& some) {
+        const double margin = std::exp2(m_budget.reluctance / points_per_doubling);
+        const auto limit = static_cast<double>(near_limit().count());
+        const auto is_near = [=](const Candidate& some) {
             if (!some.merits.rtt) return false;
-            // Whom nobody has measured is worth a try; and who is linked is not left for a trifle.
-            const bool is_strict = some.merits.measured && !some.merits.linked;
-            if (!some.merits.linked) return *some.merits.rtt <= limit_of_new * (is_strict ? 1 : 2);
-            return some.works && *some.merits.rtt <= limit * 2;
+            const auto rtt = static_cast<double>(some.merits.rtt->count());
+            if (some.merits.linked)
+                return some.works && rtt <= limit * 2 * (some.wished ? margin : 1 / margin);
+            return rtt * margin <= limit;
         };
         best(Why::Near, places, is_near, m_budget.reluctance);
     }

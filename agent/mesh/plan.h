@@ -38,7 +38,7 @@ struct Budget {
     std::size_t lan = 256;
     std::size_t sorts = fallback_sorts;  // both neighbours in each
     bool lonely = false;
-    double reluctance = 0;  // points by which somebody new must be nearer than who is linked
+    double reluctance = 0;  // points by which somebody new must be nearer than who is wished for already
 };
 
 // Somebody of whom more is known than that he is a member.
@@ -47,6 +47,7 @@ struct Candidate {
     Merits merits{};
     bool willing = true;  // may be asked: a member in force, and nothing says to wait
     bool held = false;    // nor is it any use: it was tried of late, or NATs leave no way
+    bool wished = false;  // by the plan before
     bool works = false;   // linked, and its path carries packets, or may still begin to
     bool lan = false;     // on the same link, by its beacon or because it was reached there
 };

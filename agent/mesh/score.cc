@@ -61,12 +61,16 @@ bool may_meet(Nat one, Nat other) {
     return true;
 }
 
+double points_between(Duration rtt, Duration longer) {
+    const double times =
+        (milliseconds_of(longer) + latency_unit) / (milliseconds_of(rtt) + latency_unit);
+    return points_per_doubling * std::log2(times);
+}
+
 Score score(const Merits& merits) {
     Score out;
-    const double rtt = milliseconds_of(merits.rtt.value_or(unknown_rtt)) + latency_unit;
-    const double worst = milliseconds_of(unknown_rtt) + latency_unit;
-    out.latency = std::clamp(points_per_doubling * std::log2(worst / rtt), -latency_points_limit,
-                             latency_points_limit);
+    out.latency = std::clamp(points_between(merits.rtt.value_or(unknown_rtt), unknown_rtt),
+                             -latency_points_limit, latency_points_limit);
     out.stability = -failure_points * std::min(merits.failures, failures_counted);
     if (!merits.linked) out.nat = nat_points(merits.own_nat, merits.nat);
     out.load = -points_per_link * std::max(0.0, merits.links - links_without_load);

@@ -61,6 +61,8 @@ struct Score {
 };
 
 Score score(const Merits& merits);
+// By how much the second is worse than the first.
+double points_between(Duration rtt, Duration longer);
 
 // "12 ms, 40 MB of traffic of late, 3 failures of late, symmetric NAT, 19 links": what made the score.
 std::string in_words(const Merits& merits);

@@ -15,6 +15,8 @@ namespace {
 
 // A tunnel between two watches in virtual time. Each end counts what the kernel would count, once a
 // second, and answers the other's probes on the path by which they come.
+using Answer = PathWatch::Answer;
+
 struct Tunnel {
     struct End {
         PathWatch watch{Instant{}, PathState::Alive};
@@ -186,14 +188,14 @@ TEST_CASE("three answered probes in a row bring a dead path back, and no other a
     const auto earlier = watch.step(Instant{}, random);
     REQUIRE(earlier);
     watch.told_dead(Instant{1s});
-    CHECK(!watch.echoed(*earlier, Instant{1s}));      // asked before it died
-    CHECK(!watch.echoed(*earlier + 1, Instant{1s}));  // never asked
+    CHECK(watch.echoed(*earlier, Instant{1s}) == Answer::None);      // asked before it died
+    CHECK(watch.echoed(*earlier + 1, Instant{1s}) == Answer::None);  // never asked
 
     Instant now = watch.next_step();
     const auto first = watch.step(now, random);
     REQUIRE(first);
-    CHECK(watch.echoed(*first, now + 50ms));
-    CHECK(!watch.echoed(*first, now + 60ms));  // again
+    CHECK(watch.echoed(*first, now + 50ms) == Answer::Proof);
+    CHECK(watch.echoed(*first, now + 60ms) == Answer::None);  // again
     now = watch.next_step();
     REQUIRE(watch.step(now, random));
     // The second is never answered: the row is broken.
@@ -204,7 +206,7 @@ TEST_CASE("three answered probes in a row bring a dead path back, and no other a
         now = std::max(now, watch.next_step());
         const auto nonce = watch.step(now, random);
         REQUIRE(nonce);
-        CHECK(watch.echoed(*nonce, now + 50ms));
+        CHECK(watch.echoed(*nonce, now + 50ms) != Answer::None);
     }
     CHECK(watch.state() == PathState::Alive);
 }
@@ -244,9 +246,8 @@ TEST_CASE("a new path is probed until it answers, or is dead after ten seconds")
     CHECK(!watch.carries());
     const auto nonce = watch.step(Instant{}, random);
     REQUIRE(nonce);
-    CHECK(watch.echoed(*nonce, Instant{40ms}));
+    CHECK(watch.echoed(*nonce, Instant{40ms}) == Answer::Proof);
     CHECK(watch.carries());
-    CHECK(*watch.rtt() == 40ms);
 
     PathWatch silent{Instant{}};
     for (Duration at{}; at < path_new_patience; at += 1s) {
@@ -267,7 +268,7 @@ TEST_CASE("a machine that slept gives each path its probes before it judges") {
     REQUIRE(nonce);
     CHECK(watch.state() == PathState::Suspect);
     CHECK(!watch.step(Instant{1h + 100ms}, random));
-    CHECK(watch.echoed(*nonce, Instant{1h + 150ms}));
+    CHECK(watch.echoed(*nonce, Instant{1h + 150ms}) == Answer::Proof);
     CHECK(watch.state() == PathState::Alive);
 }
 
@@ -280,14 +281,14 @@ TEST_CASE("the RTT is smoothed, and late answers do not count") {
         watch.measure();
         const auto nonce = watch.step(now, random);
         REQUIRE(nonce);
-        const bool counts = watch.echoed(*nonce, now + rtt);
-        now += 1min;
-        return counts;
+        now += rtt;
+        return watch.echoed(*nonce, now);
     };
-    CHECK(measure(80ms));
-    CHECK(measure(160ms));
+    CHECK(measure(80ms) == Answer::Proof);
+    CHECK(measure(80ms) == Answer::Measure);
+    CHECK(measure(160ms) == Answer::Measure);
     CHECK(*watch.rtt() == 90ms);
-    CHECK(!measure(path_probe_patience + 1ms));
+    CHECK(measure(path_probe_patience + 1ms) == Answer::None);
     CHECK(*watch.rtt() == 90ms);
 }
 
@@ -296,14 +297,49 @@ TEST_CASE("an RTT of less than half is believed at once") {
     SeededRandom random(1);
     PathWatch watch(Instant{}, PathState::Alive);
     Instant now{};
-    for (const Duration rtt : {3000ms, 2000ms, 20ms}) {
+    for (const Duration rtt : {3500ms, 3000ms, 2000ms, 20ms}) {
         watch.measure();
         const auto nonce = watch.step(now, random);
         REQUIRE(nonce);
-        CHECK(watch.echoed(*nonce, now + rtt));
+        CHECK(watch.echoed(*nonce, now + rtt) != Answer::None);
         now += 5s;
     }
     CHECK(*watch.rtt() == 20ms);
+}
+
+// An idle tunnel's next packet waits for a handshake, so that everybody would look twice as far as he is, and
+// nodes would let go of near peers for others that they only think are nearer.
+TEST_CASE("a probe that may have waited for a handshake measures nothing, and the next one comes at once") {
+    SeededRandom random(1);
+    PathWatch watch(Instant{}, PathState::Alive);
+    watch.measure();
+    auto nonce = watch.step(Instant{}, random);
+    REQUIRE(nonce);
+    CHECK(watch.echoed(*nonce, Instant{300ms}) == Answer::Proof);
+    CHECK(!watch.rtt());
+    nonce = watch.step(Instant{300ms}, random);
+    REQUIRE(nonce);
+    CHECK(watch.echoed(*nonce, Instant{400ms}) == Answer::Measure);
+    CHECK(*watch.rtt() == 100ms);
+    CHECK(!watch.step(Instant{500ms}, random));
+
+    // Two that cross: they must not call each other up for ever.
+    std::vector<std::uint64_t> sent;
+    Instant now{1h};
+    watch.measure();
+    sent.push_back(*watch.step(now, random));
+    watch.measure();
+    sent.push_back(*watch.step(now + 10ms, random));
+    unsigned more = 0;
+    for (std::size_t i = 0; i < sent.size() && more < 100; ++i) {
+        now += 50ms;
+        CHECK(watch.echoed(sent[i], now) != Answer::None);
+        if (const auto next = watch.step(now, random)) {
+            sent.push_back(*next);
+            ++more;
+        }
+    }
+    CHECK(more == 1);
 }
 
 // An interface whose peer was made anew counts from zero: the difference would be enormous.

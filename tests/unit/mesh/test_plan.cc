@@ -57,18 +57,51 @@ TEST_CASE("a neighbour that is held back is not waited for") {
 }
 
 // Estimates go on changing: with them the nearest would come and go in a world that is at rest.
-TEST_CASE("the more restless the search was, the nearer somebody new must be") {
+TEST_CASE("the longer a node has rested, the nearer somebody new must be") {
     Setting setting(1000);
     setting.budget.target = 10;
     for (const unsigned i : {901U, 902U}) {
         auto& linked = setting.about(numbered_key(i));
         linked.merits.rtt = 16ms;
-        linked.merits.measured = linked.merits.linked = linked.works = true;
+        linked.merits.measured = linked.merits.linked = linked.works = linked.wished = true;
     }
     setting.about(numbered_key(903)).merits.rtt = 4ms;
     CHECK(wishes(setting.make(), numbered_key(903)));
     setting.budget.reluctance = 30;
     CHECK_FALSE(wishes(setting.make(), numbered_key(903)));
+    CHECK(wishes(setting.make(), numbered_key(901)));
+}
+
+// Two that are as near as each other and linked for other reasons would take turns in the last place.
+TEST_CASE("at rest whoever is wished for stays wished for, and as far as he may have become") {
+    Setting setting(1000);
+    setting.budget.target = 9;
+    setting.budget.reluctance = 20;
+    for (const unsigned i : {901U, 902U}) {
+        auto& linked = setting.about(numbered_key(i));
+        linked.merits = {.rtt = 5ms, .measured = true, .linked = true};
+        linked.works = true;
+    }
+    auto& wished = setting.about(numbered_key(902));
+    wished.merits.rtt = 8ms;
+    wished.wished = true;
+    CHECK(wishes(setting.make(), numbered_key(902)));
+    CHECK_FALSE(wishes(setting.make(), numbered_key(901)));
+    wished.merits.rtt = 45ms;  // more than twice what is near
+    CHECK(wishes(setting.make(), numbered_key(902)));
+    wished.works = false;
+    CHECK_FALSE(wishes(setting.make(), numbered_key(902)));
+}
+
+// Traffic that hardly is worth a link would make one hours later, when its decayed sum gets there at last.
+TEST_CASE("a node that rests wants twice the traffic for a new link, and no more for one that it has") {
+    Setting setting(1000);
+    auto& busy = setting.about(numbered_key(901));
+    busy.merits.demand = 1.5 * demand_to_gain;
+    CHECK(wishes(setting.make(), numbered_key(901)));
+    setting.budget.reluctance = 1;
+    CHECK_FALSE(wishes(setting.make(), numbered_key(901)));
+    busy.merits.linked = busy.works = true;
     CHECK(wishes(setting.make(), numbered_key(901)));
 }
 
