@@ -23,12 +23,21 @@ std::vector<NodeId> honest_nodes(const Simulation& simulation) {
     return nodes;
 }
 
+// A packet of one end and its answer would arrive; the other end may have to wait for it, where a NAT before
+// the first is kept open for nobody (a metered node's).
+bool opens(const Simulation& simulation, NodeId a, NodeId b) {
+    const auto& underlay = simulation.underlay();
+    const auto& wireguard = simulation.wireguard();
+    return underlay.connected(a, b) && underlay.connected(b, a) &&
+           (wireguard.would_carry(a, b, simulation.now()) ||
+            wireguard.would_carry(b, a, simulation.now()));
+}
+
 bool has_working_link(const Simulation& simulation, NodeId node) {
     const auto& wireguard = simulation.wireguard();
     return std::ranges::any_of(wireguard.tunnels(node), [&](const Tunnel& tunnel) {
         return !simulation.world().relays(tunnel.peer) && simulation.linked(node, tunnel.peer) &&
-               wireguard.would_carry(node, tunnel.peer, simulation.now()) &&
-               wireguard.would_carry(tunnel.peer, node, simulation.now());
+               opens(simulation, node, tunnel.peer);
     });
 }
 

@@ -250,11 +250,10 @@ FaultOutcome run_fault_world(const FaultSpec& spec, const std::function<void(Sim
     simulation.run_until(Instant{} + faults_end);
     FaultOutcome outcome;
     outcome.converged = await_convergence(simulation, outcome.problems);
-    const std::uint64_t before = simulation.monitor().changes();
     simulation.monitor().expect_rest(true);
     simulation.run_until(simulation.now() + spec.rest);
     outcome.changes = simulation.monitor().changes();
-    outcome.changes_at_rest = outcome.changes - before;
+    outcome.changes_at_rest = simulation.monitor().changes_at_rest();
     for (const auto& problem : check_all(simulation))
         if (outcome.problems.size() < problems_limit)
             outcome.problems.push_back("broken at rest: " + problem);

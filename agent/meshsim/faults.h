@@ -27,7 +27,7 @@ struct FaultSpec {
 struct FaultOutcome {
     std::vector<std::string> faults{};  // what was done, with its time
     Duration converged{};  // from the healing until every check held and went on holding
-    std::uint64_t changes_at_rest = 0;
+    std::uint64_t changes_at_rest = 0;  // between honest nodes
     std::uint64_t changes = 0;
     std::size_t live = 0;
     std::vector<std::string> problems{};

@@ -15,13 +15,28 @@ void Monitor::problem(Instant now, const std::string& why) {
     m_problems.push_back(time + why);
 }
 
-void Monitor::count(const char* what, NodeId node, NodeId peer, Instant now) {
+// What the node itself says of the peer, and how far it truly is.
+static std::string reason_of(const Simulation& simulation, NodeId node, NodeId peer) {
+    const mesh::Mesh& mesh = simulation.mesh(node);
+    char rtt[48];
+    std::snprintf(rtt, sizeof rtt, " (truly %.1f ms)", simulation.world().rtt_ms(node, peer));
+    const PublicKey& key = simulation.world().nodes[peer].key;
+    for (const auto& report : mesh.report(SIZE_MAX, simulation.now()))
+        if (report.key == key) return report.reason + rtt;
+    return std::string("not known any more") + rtt;
+}
+
+void Monitor::count(const Simulation& simulation, const char* what, NodeId node, NodeId peer) {
     if (m_world.relays(node) || m_world.relays(peer)) return;
     ++m_changes;
-    m_last_change = now;
-    if (m_rest && m_world.nodes[node].lie == Lie::None && m_world.nodes[peer].lie == Lie::None)
-        problem(now, "node " + std::to_string(node) + what + std::to_string(peer) +
-                         " in a world that had settled");
+    m_last_change = simulation.now();
+    if (!m_rest || m_world.nodes[node].lie != Lie::None || m_world.nodes[peer].lie != Lie::None)
+        return;
+    ++m_changes_at_rest;
+    if (m_problems.size() < problems_limit)
+        problem(simulation.now(), "node " + std::to_string(node) + what + std::to_string(peer) +
+                                      " in a world that had settled: " +
+                                      reason_of(simulation, node, peer));
 }
 
 // A peer that asked to go was not dropped; its question may take this long to be answered.
@@ -60,11 +75,11 @@ void Monitor::judge_change(const Simulation& simulation, NodeId node,
     for (const NodeId peer : before)
         if (!std::ranges::binary_search(after, peer)) {
             judge_removal(simulation, node, peer);
-            count(" takes down its link to ", node, peer, now);
+            count(simulation, " takes down its link to ", node, peer);
         }
     for (const NodeId peer : after)
         if (!std::ranges::binary_search(before, peer))
-            count(" takes up its link to ", node, peer, now);
+            count(simulation, " takes up its link to ", node, peer);
     const auto scored =
         std::ranges::count_if(after, [&](NodeId peer) { return !m_world.same_site(node, peer); });
     // Told once a node: it is one mistake, however often it is looked at.

@@ -29,6 +29,8 @@ public:
     void problem(Instant now, const std::string& why);
 
     std::uint64_t changes() const { return m_changes; }
+    // Between honest nodes, since expect_rest(): liars come and go as they please.
+    std::uint64_t changes_at_rest() const { return m_changes_at_rest; }
     Instant last_change() const { return m_last_change; }
     const std::vector<std::string>& problems() const { return m_problems; }
     std::uint64_t problems_told() const { return m_problem_count; }
@@ -36,11 +38,12 @@ public:
     void expect_rest(bool rest) { m_rest = rest; }
 
 private:
-    void count(const char* what, NodeId node, NodeId peer, Instant now);
+    void count(const Simulation& simulation, const char* what, NodeId node, NodeId peer);
     void judge_removal(const Simulation& simulation, NodeId node, NodeId peer);
 
     const World& m_world;
     std::uint64_t m_changes = 0;
+    std::uint64_t m_changes_at_rest = 0;
     Instant m_last_change{};
     bool m_rest = false;
     std::unordered_map<std::uint64_t, Instant> m_asked;  // who asked whom to let it go, and when
