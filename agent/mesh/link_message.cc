@@ -82,7 +82,9 @@ static void put(ByteWriter& out, const Standing& standing) {
     ASSERT(standing.candidates.size() <= candidates_limit);
     out.u8(static_cast<std::uint8_t>(standing.candidates.size()));
     for (const auto& candidate : standing.candidates) put(out, candidate);
-    out.u8(static_cast<std::uint8_t>(standing.nat) | (standing.sleeps ? sleeps_bit : 0)).u16(standing.links).u16(standing.room);
+    out.u8(static_cast<std::uint8_t>(standing.nat) | (standing.sleeps ? sleeps_bit : 0))
+        .u16(standing.links)
+        .u16(standing.room);
     put(out, standing.place);
 }
 

@@ -246,7 +246,7 @@ void Mesh::State::explore(Instant now) {
     Contact* next = nullptr;
     Contact* first = nullptr;
     for (auto& [key, contact] : contacts) {
-        if (!contact.tunnel || !contact.tunnel->path.carries() ) continue;
+        if (!contact.tunnel || !contact.tunnel->path.carries()) continue;
         // Whom nobody can wake is measured when it wakes by itself, and asked for where it never does.
         const bool is_asleep = contact.standing && contact.standing->sleeps && rests(contact, now);
         if (is_asleep && contact.tunnel->path.echoed_within(sleep_limit, now)) continue;

@@ -220,7 +220,7 @@ struct Mesh::State {
     Instant planned;
     Instant explore_due;
     Duration explore_pause = explore_interval;
-    PublicKey explored{};                   // the last one
+    PublicKey explored{};  // the last one
     double doubt = 0;      // of estimates, in points
     Instant search_since;  // for nearer peers
     Instant room_made{};

@@ -38,7 +38,8 @@ struct Budget {
     std::size_t lan = 256;
     std::size_t sorts = fallback_sorts;  // both neighbours in each
     bool lonely = false;
-    double reluctance = 0;  // points by which somebody new must be nearer than who is wished for already
+    double reluctance =
+        0;  // points by which somebody new must be nearer than who is wished for already
 };
 
 // Somebody of whom more is known than that he is a member.

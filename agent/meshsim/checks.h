@@ -13,7 +13,8 @@ namespace fortros::meshsim {
 std::vector<std::string> check_agreement(const Simulation& simulation);
 // Every live node reaches every other that the underlay connects it to, wherever a lighthouse lives there:
 // by its routes, or by a lighthouse once traffic has shown that the direct path carries nothing (a link of
-// a metered node may sleep behind its NAT). Of large worlds a sample.
+// a metered node may sleep behind its NAT). Where none lives: every direct peer, but those that may sleep.
+// Of large worlds a sample.
 std::vector<std::string> check_paths(const Simulation& simulation);
 // Whoever has traffic has answers, by both ends' own routes.
 std::vector<std::string> check_flows(const Simulation& simulation);

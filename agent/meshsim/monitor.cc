@@ -34,9 +34,9 @@ void Monitor::count(const Simulation& simulation, const char* what, NodeId node,
         return;
     ++m_changes_at_rest;
     if (m_problems.size() < problems_limit)
-        problem(simulation.now(), "node " + std::to_string(node) + what + std::to_string(peer) +
-                                      " in a world that had settled: " +
-                                      reason_of(simulation, node, peer));
+        problem(simulation.now(),
+                "node " + std::to_string(node) + what + std::to_string(peer) +
+                    " in a world that had settled: " + reason_of(simulation, node, peer));
 }
 
 // A peer that asked to go was not dropped; its question may take this long to be answered.

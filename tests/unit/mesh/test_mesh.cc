@@ -296,3 +296,55 @@ TEST_CASE("traffic makes a direct link, and without it the link goes again") {
     CHECK(twin.linked(twin.at(0), twin.at(far)));
     CHECK(report(twin, 0, far).reason.find("traffic") != std::string::npos);
 }
+
+// Every idle link of a phone would be taken for dead, replaced, and replaced back.
+TEST_CASE("a path to a node that sleeps may seem dead and is no failure") {
+    for (const bool sleeps : {true, false}) {
+        CAPTURE(sleeps);
+        Twin twin(13);
+        twin.add(0, {});
+        twin.add(1, {.nat = Nat::Cone, .metered = sleeps});
+        twin.add(60000, {}, Role::Lighthouse);
+        twin.start();
+        twin.run(5min);
+        REQUIRE(twin.linked(twin.at(0), twin.at(1)));
+        for (const WantedPeer& peer : twin.at(1).mesh->overlay().peers)
+            CHECK((peer.keepalive_s == 0) == sleeps);
+        twin.cut.insert({numbered_key(0), numbered_key(1)});
+        twin.talk(twin.at(0), twin.at(1));
+        twin.run(10s);
+        REQUIRE(report(twin, 0, 1).path == PathState::Dead);
+        CHECK((report(twin, 0, 1).reason.find("failure") == std::string::npos) == sleeps);
+        twin.cut.clear();
+        twin.run(11min);
+        CHECK(twin.linked(twin.at(0), twin.at(1)));
+    }
+}
+
+// A laptop in another network would go on waiting for what had failed in the old one.
+TEST_CASE("after a move whatever was held back is asked for again") {
+    Twin twin(14);
+    populate(twin, 2, 1);
+    twin.cut.insert({numbered_key(0), numbered_key(1)});
+    twin.run(90s);
+    REQUIRE(report(twin, 0, 1).reason.find("no direct way") != std::string::npos);
+    twin.cut.clear();
+    twin.run(30s);
+    REQUIRE(!twin.linked(twin.at(0), twin.at(1)));
+    twin.at(0).mesh->moved(twin.now);
+    twin.at(1).mesh->moved(twin.now);
+    twin.run(30s);
+    CHECK(twin.linked(twin.at(0), twin.at(1)));
+}
+
+// A phone would pay for as many idle tunnels as a server.
+TEST_CASE("a metered node has half as many places") {
+    Twin twin(15);
+    for (unsigned i = 0; i < 40; ++i) twin.add(i, {.x = i * 1.0, .metered = i == 0});
+    twin.add(60000, {}, Role::Lighthouse);
+    twin.start();
+    twin.run(10min);
+    CHECK(twin.links(twin.at(0)) >= 4);
+    CHECK(twin.links(twin.at(0)) <= scored_limit / 2);
+    CHECK(twin.links(twin.at(1)) >= 8);
+}

@@ -309,7 +309,9 @@ TEST_CASE("an RTT of less than half is believed at once") {
 
 // An idle tunnel's next packet waits for a handshake, so that everybody would look twice as far as he is, and
 // nodes would let go of near peers for others that they only think are nearer.
-TEST_CASE("a probe that may have waited for a handshake measures nothing, and the next one comes at once") {
+TEST_CASE(
+    "a probe that may have waited for a handshake measures nothing, and the next one comes at "
+    "once") {
     SeededRandom random(1);
     PathWatch watch(Instant{}, PathState::Alive);
     watch.measure();

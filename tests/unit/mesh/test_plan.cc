@@ -94,7 +94,8 @@ TEST_CASE("at rest whoever is wished for stays wished for, and as far as he may 
 }
 
 // Traffic that hardly is worth a link would make one hours later, when its decayed sum gets there at last.
-TEST_CASE("a node that rests wants twice the traffic for a new link, and no more for one that it has") {
+TEST_CASE(
+    "a node that rests wants twice the traffic for a new link, and no more for one that it has") {
     Setting setting(1000);
     auto& busy = setting.about(numbered_key(901));
     busy.merits.demand = 1.5 * demand_to_gain;

@@ -27,10 +27,10 @@ TEST_CASE("of two nodes behind NATs only those meet whose NATs leave a way") {
         Nat one, other;
         bool meets;
     };
-    for (const Pair& pair : {Pair{Nat::None, Nat::None, true}, Pair{Nat::None, Nat::Cone, true},
-                             Pair{Nat::None, Nat::Symmetric, true}, Pair{Nat::Cone, Nat::Cone, true},
-                             Pair{Nat::Cone, Nat::Symmetric, false},
-                             Pair{Nat::Symmetric, Nat::Symmetric, false}}) {
+    for (const Pair& pair :
+         {Pair{Nat::None, Nat::None, true}, Pair{Nat::None, Nat::Cone, true},
+          Pair{Nat::None, Nat::Symmetric, true}, Pair{Nat::Cone, Nat::Cone, true},
+          Pair{Nat::Cone, Nat::Symmetric, false}, Pair{Nat::Symmetric, Nat::Symmetric, false}}) {
         CAPTURE(mesh::name_of(pair.one));
         CAPTURE(mesh::name_of(pair.other));
         CHECK(meet(pair.one, pair.other) == pair.meets);
