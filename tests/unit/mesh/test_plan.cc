@@ -87,7 +87,7 @@ TEST_CASE("at rest whoever is wished for stays wished for, and as far as he may 
     wished.wished = true;
     CHECK(wishes(setting.make(), numbered_key(902)));
     CHECK_FALSE(wishes(setting.make(), numbered_key(901)));
-    wished.merits.rtt = 45ms;  // more than twice what is near
+    wished.merits.rtt = 22ms;  // more than twice what is near
     CHECK(wishes(setting.make(), numbered_key(902)));
     wished.works = false;
     CHECK_FALSE(wishes(setting.make(), numbered_key(902)));

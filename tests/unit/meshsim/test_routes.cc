@@ -18,14 +18,14 @@ TEST_CASE("a route to a peer that has not this one loses all, and by the lightho
     CHECK(net.routes.next_hop(0, 1) == 2);
     CHECK(net.routes.answered(0, 1, net.now));
 
-    net.configure(0, 1, 2);
+    net.configure(0, 1, 0);
     CHECK(net.routes.next_hop(0, 1) == 1);
     CHECK_FALSE(net.routes.arrives(0, 1, net.now));
     CHECK(net.routes.arrives(1, 0, net.now));
     CHECK_FALSE(net.routes.answered(1, 0, net.now));
     CHECK(net.routes.reachable_by_tunnels(0, 1, net.now));
 
-    net.configure(1, 0, 2);
+    net.configure(1, 0, 1);
     net.talk(0, 1, 10s);
     CHECK(net.routes.answered(0, 1, net.now));
 }
