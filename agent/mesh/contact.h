@@ -20,6 +20,8 @@ namespace fortros::mesh {
 
 inline constexpr Duration failures_half_life = 6h;
 inline constexpr Duration demand_half_life = 10min;
+// Three beacons (beacon_interval) in a row may be lost.
+inline constexpr Duration beacon_memory = 16min;
 
 // A peer on the direct interface.
 struct Tunnel {
@@ -61,11 +63,13 @@ struct Contact {
     std::optional<RefuseReason> refused{};
 
     std::optional<Endpoint> lan{};  // by its beacon
+    Instant lan_heard{};            // the last one
     Instant lan_not_before{};
     Duration lan_hold{};  // the last one
 
-    // A beacon that nothing has refuted of late.
-    bool maybe_on_link(Instant now) const { return lan && lan_not_before <= now; }
+    bool beacons(Instant now) const { return lan && now - lan_heard <= beacon_memory; }
+    // By a beacon that nothing has refuted of late.
+    bool maybe_on_link(Instant now) const { return beacons(now) && lan_not_before <= now; }
 
     std::optional<Wish> wish{};
     std::optional<Instant> spare_since{};  // linked, and not wished for since

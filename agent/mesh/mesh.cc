@@ -151,16 +151,21 @@ void Mesh::State::heard(const LanHint& hint, Instant now) {
     if (!is_usable(hint.endpoint, prefix)) return;
     // Anybody on the link can send beacons in everybody's name: they may neither fill the table nor,
     // with one address after the other, keep a tunnel that works from its endpoint.
-    const Contact* known = find(hint.key);
-    const auto on_link = [](const auto& it) { return it.second.lan.has_value(); };
-    if (!(known && known->lan) &&
+    Contact* known = find(hint.key);
+    const bool is_known = known && known->beacons(now);
+    const auto on_link = [now](const auto& it) { return it.second.beacons(now); };
+    if (!is_known &&
         std::ranges::count_if(contacts, on_link) >= static_cast<std::ptrdiff_t>(lan_limit))
         return;
-    if (known && known->lan == hint.endpoint) return;
+    if (is_known && known->lan == hint.endpoint) {
+        known->lan_heard = now;
+        return;
+    }
     if (!heard_before(hint, now)) return;
     Contact& contact = contact_of(*member);
     if (!contact.lan) contact.lan_not_before = {};
     contact.lan = hint.endpoint;
+    contact.lan_heard = now;
     plan_soon(now);
     if (contact.tunnel) schedule(contact, now);
 }

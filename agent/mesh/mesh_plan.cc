@@ -199,11 +199,11 @@ void Mesh::State::forget_some(Instant now) {
     const std::size_t limit = serves()          ? contacts.size()
                               : budget().lonely ? contacts_limit_lonely
                                                 : contacts_limit;
-    if (contacts.size() <= limit) return;  // most often
+    if (contacts.size() <= limit) return;
     std::vector<std::pair<double, PublicKey>> idle;
     for (const auto& [key, contact] : contacts) {
         if (contact.tunnel || contact.wish || negotiation.find(key)) continue;
-        if (contact.lan) continue;  // and what came of its beacon
+        if (contact.beacons(now) || contact.lan_not_before > now) continue;
         if (contact.not_before > now || contact.demand.at(now) >= demand_to_keep) continue;
         // What was measured would not be told again, and is worth more than somebody's estimate.
         const double known = contact.measured ? 1000 : 0;

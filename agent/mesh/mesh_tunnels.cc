@@ -43,7 +43,7 @@ void Mesh::State::close_tunnel(Contact& contact) {
 std::vector<Endpoint> Mesh::State::tries_of(const Contact& contact, Instant now) const {
     const Member* member = members->find(contact.key);
     TryFor peer;
-    if (contact.lan_not_before <= now) peer.lan = contact.lan;
+    if (contact.maybe_on_link(now)) peer.lan = contact.lan;
     if (contact.standing) peer.told = contact.standing->candidates;
     if (member) peer.listed = member->endpoints;
     return tries(peer, underlay, own.candidates, prefix);

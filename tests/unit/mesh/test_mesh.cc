@@ -1,3 +1,4 @@
+#include "mesh/contact.h"
 #include "mesh/mesh.h"
 
 #include <doctest/doctest.h>
@@ -241,6 +242,34 @@ TEST_CASE("a beacon that is heard only once makes nothing") {
     }
     INFO(report(twin, 0, far).reason, ", it has ", twin.links(twin.at(far)), " links");
     CHECK(is_tried);
+}
+
+// One false beacon, told twice by chance, would make a link to somebody far away again and again for ever.
+TEST_CASE("a beacon that is not heard any more is forgotten") {
+    Twin twin(12);
+    populate(twin, 60, 6);
+    twin.run(10min);
+    unsigned far = 1;
+    while (twin.linked(twin.at(0), twin.at(far))) ++far;
+    auto& node = twin.at(0);
+    const LanHint hint{numbered_key(far), *Endpoint::parse("192.168.1.77:51820")};
+    const auto is_believed = [&] {
+        return report(twin, 0, far).reason.find("on this link") != std::string::npos;
+    };
+    const auto believed_within = [&](Duration time) {
+        for (const Instant end = twin.now + time; twin.now < end && !is_believed();) twin.run(5s);
+        return is_believed();
+    };
+    node.mesh->heard(hint, twin.now);
+    node.mesh->heard(hint, twin.now);
+    CHECK(believed_within(1min));
+    twin.run(beacon_memory);
+    CHECK_FALSE(is_believed());
+    CHECK_FALSE(believed_within(1h));
+    node.mesh->heard(hint, twin.now);
+    CHECK_FALSE(believed_within(1min));
+    node.mesh->heard(hint, twin.now);
+    CHECK(believed_within(1min));
 }
 
 // An upgrade of the maintainer would cost every connection.
