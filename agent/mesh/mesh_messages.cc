@@ -57,6 +57,9 @@ void Mesh::State::received_probe(const Member& from, Via via, const LinkMessage&
         }
     }
     if (!serves()) echo.introductions = introductions_for(from.key, now);
+    // It tries the direct path, too, and its handshake gets through only if this end's NAT is open.
+    if (via == Via::Relay && contact && contact->tunnel && !contact->tunnel->path.carries())
+        send(from.key, Via::Direct, echo);
     // Back by the way that it came.
     send(from.key, via, std::move(echo));
     if (!serves() && !from.relays()) negotiation.heard(from.key, message, {}, now);

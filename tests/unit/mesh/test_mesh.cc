@@ -326,6 +326,30 @@ TEST_CASE("traffic makes a direct link, and without it the link goes again") {
     CHECK(report(twin, 0, far).reason.find("traffic") != std::string::npos);
 }
 
+// Between two NATs that both have closed one end alone knocks in vain, and the link would be given up.
+TEST_CASE("who tries a dead path and says so through a lighthouse is let in by this end's NAT") {
+    Twin twin(9);
+    twin.add(0, {.nat = Nat::Cone, .metered = true});
+    twin.add(1, {.nat = Nat::Cone, .metered = true});
+    twin.add(60000, {}, Role::Lighthouse);
+    twin.start();
+    twin.run(2min);
+    auto& node = twin.at(0);
+    REQUIRE(twin.linked(node, twin.at(1)));
+    const auto opens = [&] {
+        node.mesh->received(numbered_key(1), Via::Relay, {.verb = LinkVerb::Probe, .nonce = 7},
+                            twin.now);
+        return std::ranges::count_if(node.mesh->step(twin.now), [](const Outgoing& it) {
+            return it.via == Via::Direct && it.message.verb == LinkVerb::Echo;
+        });
+    };
+    CHECK(opens() == 0);  // it works
+    twin.cut.insert({numbered_key(0), numbered_key(1)});
+    node.mesh->received(numbered_key(1), Via::Relay, {.verb = LinkVerb::Down}, twin.now);
+    twin.run(1s);
+    CHECK(opens() == 1);
+}
+
 // Every idle link of a phone would be taken for dead, replaced, and replaced back.
 TEST_CASE("a path to a node that sleeps may seem dead and is no failure") {
     for (const bool sleeps : {true, false}) {
