@@ -162,8 +162,7 @@ static Result<Joined> check_membership(std::string_view body, const JudgeContext
     if (answer.node != context.node)
         return fail(ErrorCode::Untrusted, "the answer is for another node");
     TRY(check_time(answer.time, context));
-    // Proved and within its bounds: a clock that is behind is about to be set to it.
-    const WallTime now = std::max(context.now, answer.time);
+    const WallTime now = answer.time;
     if (answer.overlay_address != overlay_address(answer.prefix, answer.node) ||
         is_reserved(answer.overlay_address))
         return fail(ErrorCode::Untrusted, "the overlay address does not follow from the node's key",

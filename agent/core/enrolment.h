@@ -71,10 +71,12 @@ struct JudgeContext {
     std::uint64_t document_serial = 0;     // of the newest org document seen
     WallTime signers_since{};              // what the newest of them said
     std::uint64_t attestation_serial = 0;  // of the newest attestation of this node seen
-    WallTime now{};               // it is not before that: a trusted clock, or the clock's floor
-    WallTime chain_not_before{};  // the answer's time must lie between the dates of the chain
-    WallTime chain_not_after{};   // that vouches for the gateway,
-    WallTime clock_floor{};       // and not before what surely is past
+    // All is judged at the answer's own time, which lies between the dates of the chain that vouches for
+    // the gateway, and not before what surely is past. The node's clock has no say: it has judged the
+    // chain, and is about to be set. One that is weeks ahead would find every attestation expired.
+    WallTime chain_not_before{};
+    WallTime chain_not_after{};
+    WallTime clock_floor{};
 };
 
 // Untrusted where the answer's proof is missing or wrong, the org document does not check, is older

@@ -201,7 +201,6 @@ Status MemberFeed::take_renewal(const HttpAnswer& answer) {
                                .document_serial = m_self.document_serial,
                                .signers_since = m_self.signers_since,
                                .attestation_serial = m_self.attestation_serial,
-                               .now = now,
                                .chain_not_before = gateway.newest_not_before,
                                .chain_not_after = gateway.earliest_not_after,
                                .clock_floor = m_self.clock_floor};

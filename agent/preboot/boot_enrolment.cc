@@ -83,7 +83,6 @@ void Boot::on(Answered event) {
         .node = *m_public_key,
         .gateway = m_conversation->gateway.wireguard_key,
         .pinned_prefix = m_in.settings.prefix,
-        .now = m_clock_trusted ? m_now.wall : m_in.clock.floor,
         .chain_not_before = m_conversation->gateway.newest_not_before,
         .chain_not_after = m_conversation->gateway.earliest_not_after,
         .clock_floor = m_in.clock.floor,

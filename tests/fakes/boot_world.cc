@@ -224,7 +224,7 @@ BootWorld::Event BootWorld::shake_hands(Discovery::Id id) {
     GatewayIdentity gateway;
     gateway.wireguard_key = org.gateway_public;
     gateway.newest_not_before = now.wall - one_day;
-    gateway.earliest_not_after = now.wall + one_day * 30;
+    gateway.earliest_not_after = now.wall + one_day * 90;
     gateway.exporter = connection.exporter.duplicate();
     return Authenticated{id, std::move(gateway)};
 }

@@ -279,7 +279,6 @@ private:
             json.set("retry_after", std::int64_t{*retry_after});
         const JudgeContext context{.node = node.public_key,
                                    .gateway = m_gateway,
-                                   .now = wall_now(),
                                    .chain_not_before = WallTime{},
                                    .chain_not_after = WallTime::max()};
         auto verdict = judge_answer(answer, pending, context, Verifier(m_anchors));
