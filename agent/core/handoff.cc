@@ -1,5 +1,6 @@
 #include "core/handoff.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/encoding.h"
@@ -129,6 +130,9 @@ std::string to_json_text(const HandOff& hand_off) {
     org.set("authorities", certificates_of(hand_off.authorities));
     org.set("signers", certificates_of(hand_off.signers));
     if (!hand_off.document.empty()) org.set("document", to_base64(hand_off.document));
+    org.set("document_serial",
+            static_cast<std::int64_t>(std::min<std::uint64_t>(hand_off.floor.serial, INT64_MAX)));
+    org.set("signers_since", std::int64_t{hand_off.floor.signers_since.time_since_epoch().count()});
 
     Json interfaces{Json::Array{}};
     for (const auto& interface : hand_off.interfaces) {
@@ -222,6 +226,11 @@ static Status read_org(const JsonReader& in, HandOff& out) {
     if (!bytes) return in.bad("document", "is not base64");
     out.document = std::move(*bytes);
     return {};
+    // Younger than version 1, too.
+    out.floor.serial = static_cast<std::uint64_t>(
+        TRY(in.optional_number("document_serial", 0, INT64_MAX)).value_or(0));
+    out.floor.signers_since = WallTime{
+        std::chrono::seconds{TRY(in.optional_number("signers_since", 0, latest_time)).value_or(0)}};
 }
 
 static Status read_gateway(const JsonReader& in, HandOff& out) {

@@ -68,6 +68,7 @@ struct HandOff {
     std::vector<Bytes> signers{};      // certificates, DER
     Bytes document{};                  // the org document; empty where nobody has answered
     // No gateway has answered yet: the overlay is what the bootstrap set says (core/bootstrap_set.h).
+    OrgFloor floor{};                  // of what was seen before: above all where there is none
     // Then the next three mean nothing, the peers have no attestations, and there is no document.
     bool remembered = false;
     Endpoint gateway;  // that answered

@@ -11,6 +11,7 @@
 // signer of attestations (core/attestation.h). Vectors in tests/vectors/org_document.json.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,6 +49,19 @@ struct OrgDocument {
     std::vector<PublicKey> revoked{};
 
     bool operator==(const OrgDocument&) const = default;
+};
+
+// What the org documents that were ever seen leave behind, though none of them is at hand: no older one
+// is taken, and no signer that began before.
+struct OrgFloor {
+    std::uint64_t serial = 0;
+    WallTime signers_since{};
+
+    void rise(const OrgDocument& seen) {
+        serial = std::max(serial, seen.serial);
+        signers_since = std::max(signers_since, seen.signers_since);
+    }
+    bool operator==(const OrgFloor&) const = default;
 };
 
 bool revokes(const OrgDocument& document, const PublicKey& node);

@@ -43,7 +43,7 @@ Keeper::Keeper(KeeperParts parts, MaintainerSettings settings, HandOff hand_off,
               .key = m_hand_off.node}),
       m_links(std::move(links)),
       m_link_control(std::move(link_control)),
-      m_roster(m_hand_off.prefix, m_hand_off.node, m_parts.anchors) {
+      m_roster(m_hand_off.prefix, m_hand_off.node, m_parts.anchors, m_hand_off.floor) {
     for (const auto& interface : m_hand_off.interfaces) {
         if (interface.plan.name != direct_interface) continue;
         m_self.mtu = interface.plan.mtu;

@@ -96,7 +96,7 @@ MemberFeedSelf Keeper::feed_self() const {
                         .hostname = m_hand_off.hostname,
                         .agent = m_parts.agent,
                         .https_port = default_https_port,
-                        .document_serial = m_roster.document_serial(),
+                        .floor = m_roster.floor(),
                         .clock_floor = m_hand_off.time};
     ByteArray<16> boot_id;
     m_parts.random.fill(boot_id);
@@ -115,7 +115,7 @@ MemberFeedSelf Keeper::feed_self() const {
             self.gateways.push_back({endpoint.address, self.https_port});
         self.gateways.push_back({peer.overlay_address, self.https_port});
     }
-    if (const auto& document = m_roster.document()) self.signers_since = document->signers_since;
+    if (m_roster.document()) self.document_serial = m_roster.document_serial();
     if (const auto own = parse_attestation(m_hand_off.attestation)) {
         self.attestation_serial = own->serial;
         self.renew_at = m_hand_off.time + renewal_of(own->not_after - m_hand_off.time);
@@ -147,8 +147,7 @@ void Keeper::meet(const PublicKey& stranger, const mesh::LinkMessage& message) {
 void Keeper::heard_org(const std::vector<Bytes>& signers, ByteView document) {
     if (Status status = m_roster.take_org(signers, document, wall_now()); !status)
         return complain("org-refused", status.error());
-    if (const auto& known = m_roster.document())
-        m_feed->document_taken(known->serial, known->signers_since);
+    m_feed->document_taken(m_roster.floor());
     if (m_roster.is_revoked()) return cast_out("the org document revokes this node");
     soon();
 }

@@ -39,11 +39,6 @@ MembershipStatus MemberFeed::status() const {
             .revision = m_position.revision};
 }
 
-void MemberFeed::document_taken(std::uint64_t serial, WallTime signers_since) {
-    m_self.document_serial = serial;
-    m_self.signers_since = signers_since;
-}
-
 void MemberFeed::renew_within(std::chrono::seconds time) {
     const std::chrono::seconds wait{
         m_parts.random.below(static_cast<std::uint64_t>(time.count()) + 1)};
@@ -198,8 +193,8 @@ Status MemberFeed::take_renewal(const HttpAnswer& answer) {
                                .gateway = gateway.wireguard_key,
                                .pinned_prefix = m_self.prefix,
                                .prefix = m_self.prefix,
-                               .document_serial = m_self.document_serial,
-                               .signers_since = m_self.signers_since,
+                               .document_serial = m_self.floor.serial,
+                               .signers_since = m_self.floor.signers_since,
                                .attestation_serial = m_self.attestation_serial,
                                .chain_not_before = gateway.newest_not_before,
                                .chain_not_after = gateway.earliest_not_after,

@@ -68,7 +68,7 @@ public:
     MembershipStatus status() const override;
 
     // What the roster has come to since: it is not asked for again.
-    void document_taken(std::uint64_t serial, WallTime signers_since);
+    void document_taken(const OrgFloor& floor) { m_self.floor = floor; }
     // This node's membership is renewed within that time, at a moment of chance.
     void renew_within(std::chrono::seconds time);
     // The underlay has changed: what hangs is given up, and what was out of reach tried again.

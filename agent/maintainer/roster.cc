@@ -7,24 +7,25 @@ namespace fortros {
 // --- the org ------------------------------------------------------------------------------------
 
 Status Roster::take_org(const std::vector<Bytes>& certificates, ByteView document, WallTime now) {
-    const WallTime since = m_document ? m_document->signers_since : WallTime{};
     std::vector<Signer> signers;
+    std::vector<Bytes> theirs;
     for (const auto& certificate : certificates) {
         const Signer signer = TRY(m_verifier.verify(certificate, now));
-        if (signer.not_before < since)
-            return fail(ErrorCode::Untrusted, "the organisation has disowned this signer");
+        if (signer.not_before < m_floor.signers_since) continue;
         signers.push_back(signer);
+        theirs.push_back(certificate);
     }
+    if (signers.empty() && !certificates.empty())
+        return fail(ErrorCode::Untrusted, "the organisation has disowned this signer");
     std::optional<OrgDocument> fresh;
     if (!document.empty()) {
         fresh = TRY(check_org_document(document, signers, now));
         if (fresh->prefix != m_prefix)
             return fail(ErrorCode::Untrusted, "the org document is for another overlay prefix",
                         fresh->prefix.text());
-        if (fresh->serial < document_serial())
-            return fail(
-                ErrorCode::Untrusted, "the org document is older than the one known",
-                std::to_string(fresh->serial) + " after " + std::to_string(document_serial()));
+        if (fresh->serial < m_floor.serial)
+            return fail(ErrorCode::Untrusted, "the org document is older than the one known",
+                        std::to_string(fresh->serial) + " after " + std::to_string(m_floor.serial));
     }
     for (std::size_t i = 0; i < signers.size(); ++i) {
         if (std::ranges::contains(m_signers, signers[i].id, &Signer::id)) continue;
@@ -33,10 +34,11 @@ Status Roster::take_org(const std::vector<Bytes>& certificates, ByteView documen
             m_certificates.erase(m_certificates.begin());
         }
         m_signers.push_back(signers[i]);
-        m_certificates.push_back(certificates[i]);
+        m_certificates.push_back(theirs[i]);
     }
     if (!fresh) return {};
     m_document = std::move(*fresh);
+    m_floor.rise(*m_document);
     m_document_bytes.assign(document.begin(), document.end());
     obey_document();
     return {};
@@ -45,7 +47,7 @@ Status Roster::take_org(const std::vector<Bytes>& certificates, ByteView documen
 // Whom it revokes, and whomever nobody but a disowned signer has vouched for.
 void Roster::obey_document() {
     for (std::size_t i = m_signers.size(); i-- > 0;)
-        if (m_signers[i].not_before < m_document->signers_since) {
+        if (m_signers[i].not_before < m_floor.signers_since) {
             m_signers.erase(m_signers.begin() + static_cast<std::ptrdiff_t>(i));
             m_certificates.erase(m_certificates.begin() + static_cast<std::ptrdiff_t>(i));
         }

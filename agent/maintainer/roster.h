@@ -24,9 +24,10 @@ inline constexpr std::size_t roster_claims_limit = 200'000;
 
 class Roster {
 public:
-    // `verifier` must outlive it.
-    Roster(const OrgPrefix& prefix, const PublicKey& self, const SignerVerifier& verifier)
-        : m_prefix(prefix), m_self(self), m_verifier(verifier) {}
+    // `verifier` must outlive it. `floor` is of the documents that were seen before.
+    Roster(const OrgPrefix& prefix, const PublicKey& self, const SignerVerifier& verifier,
+           const OrgFloor& floor = {})
+        : m_prefix(prefix), m_self(self), m_verifier(verifier), m_floor(floor) {}
 
     // What the org says of itself. An empty document leaves the one that is known; one that is older is
     // not taken, and its signers neither. Untrusted where it does not check; then nothing has changed.
@@ -61,6 +62,7 @@ public:
     const std::optional<OrgDocument>& document() const { return m_document; }
     const Bytes& document_bytes() const { return m_document_bytes; }
     const std::vector<Bytes>& signer_certificates() const { return m_certificates; }
+    const OrgFloor& floor() const { return m_floor; }
     std::uint64_t document_serial() const { return m_document ? m_document->serial : 0; }
     // Whether the document revokes this very node.
     bool is_revoked() const { return m_document && revokes(*m_document, m_self); }
@@ -74,6 +76,7 @@ private:
     OrgPrefix m_prefix;
     PublicKey m_self;
     const SignerVerifier& m_verifier;
+    OrgFloor m_floor;
     std::vector<Signer> m_signers;
     std::vector<Bytes> m_certificates;  // of m_signers, in the same order
     std::optional<OrgDocument> m_document;

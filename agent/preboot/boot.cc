@@ -213,6 +213,7 @@ HandOff Boot::make_hand_off() const {
     if (hand_off.gateways.size() > handoff_gateways_limit)
         hand_off.gateways.resize(handoff_gateways_limit);
     m_joined ? add_joined(hand_off) : add_remembered(hand_off);
+    if (m_in.state) hand_off.floor = {m_in.state->document_serial, m_in.state->signers_since};
     return hand_off;
 }
 
@@ -226,6 +227,7 @@ void Boot::add_joined(HandOff& hand_off) const {
     hand_off.signers = answer.signers;
     hand_off.document = answer.document;
     hand_off.gateway = m_conversation->candidate.endpoint;
+    hand_off.floor.rise(m_joined->org.document);
     hand_off.gateway_key = m_conversation->gateway.wireguard_key;
     hand_off.source = m_conversation->candidate.source;
     hand_off.peers = answer.peers;

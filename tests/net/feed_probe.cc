@@ -37,7 +37,7 @@ public:
     void heard_org(const std::vector<Bytes>& signers, ByteView document) override {
         if (Status status = m_roster.take_org(signers, document, wall_now()); !status)
             return complain(status.error());
-        feed->document_taken(m_roster.document_serial(), m_roster.document()->signers_since);
+        feed->document_taken(m_roster.floor());
         Json json{Json::Object{}};
         json.set("event", "org");
         json.set("serial", static_cast<std::int64_t>(m_roster.document_serial()));

@@ -26,6 +26,8 @@ TEST_CASE("a hand-off survives the way through its file") {
     CHECK(read->sources == written.sources);
     CHECK(!read->remembered);
     CHECK(read->peers == written.peers);
+    CHECK(read->floor.serial == 1);
+    CHECK(read->floor == written.floor);
     REQUIRE(read->interfaces.size() == written.interfaces.size());
     for (std::size_t i = 0; i < read->interfaces.size(); ++i)
         CHECK(read->interfaces[i].plan == written.interfaces[i].plan);

@@ -119,6 +119,30 @@ TEST_CASE("roster: an older document is not taken") {
     CHECK(world.take(world.document(5)));
 }
 
+// After a boot that no gateway answered there is no document at hand: a gateway that has kept an old one
+// would bring a revoked node back, and a thief's signer.
+TEST_CASE("roster: what the boots before have seen counts, without the document that said it") {
+    World world;
+    Roster roster(world.org.prefix, world.self, world.verifier,
+                  {.serial = 5, .signers_since = world.now - 2 * one_day});
+    const auto take = [&](const FakeSigner& signer, std::uint64_t serial) {
+        return roster.take_org({signer.certificate()}, signer.sign(world.document(serial)),
+                               world.now);
+    };
+    CHECK(!take(world.successor, 4));
+    CHECK(!take(world.org.signer, 5));
+    CHECK(!roster.document());
+    CHECK(roster.floor().serial == 5);
+    // That document itself, from before it knew of the signers, takes nothing back.
+    CHECK(take(world.successor, 5));
+    CHECK(!roster.take_org({world.org.signer.certificate()}, {}, world.now));
+    CHECK(roster.floor().signers_since == world.now - 2 * one_day);
+    // A disowned one beside another says nothing, and costs nothing.
+    CHECK(roster.take_org({world.org.signer.certificate(), world.successor.certificate()}, {},
+                          world.now));
+    CHECK(roster.signer_certificates().size() == 1);
+}
+
 TEST_CASE("roster: a document of another prefix, or of nobody's, is not taken") {
     World world;
     OrgDocument document = world.document(2);

@@ -56,6 +56,9 @@ TEST_CASE("fast start: with every gateway's HTTPS dead the node is in the overla
     REQUIRE(world.handed_off);
     CHECK(world.handed_off->remembered);
     CHECK(world.handed_off->handshake_answered);
+    // An older document, without the revocations since, must not be news to the maintainer.
+    CHECK(world.handed_off->floor.serial == 1);
+    CHECK(world.handed_off->floor.signers_since == world.stored_state->signers_since);
     CHECK(parse_hand_off(to_json_text(*world.handed_off)));
     CHECK(world.logged("no gateway has confirmed"));
     CHECK(!world.taken_down);
