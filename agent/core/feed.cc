@@ -15,11 +15,12 @@ static constexpr std::size_t key_text_size = 44;
 Result<PendingRequest> make_feed_request(const PrivateKey& node, const PublicKey& node_public,
                                          const GatewayIdentity& gateway,
                                          std::string_view gateway_name, const FeedPosition& since,
-                                         std::chrono::seconds wait) {
+                                         std::chrono::seconds wait, std::string_view boot_id) {
     std::string target(members_target);
     target += "?since=" + std::to_string(since.revision) +
               "&document=" + std::to_string(since.document) +
               "&wait=" + std::to_string(std::min(wait, feed_wait_limit).count());
+    if (!boot_id.empty()) target.append("&boot=").append(boot_id);
     return make_proved_request(node, node_public, gateway, gateway_name, "GET", std::move(target),
                                {});
 }

@@ -1,7 +1,7 @@
 // The member feed from the node's side: the question, and the judgement of the answer. What a page says
 // is news, not trust: who is a member is said by attestations, and by nothing in here. Pure.
 //
-//   GET /v1/members?since=REVISION&document=SERIAL&wait=SECONDS      (protocol/enrolment.yaml)
+//   GET /v1/members?since=REVISION&document=SERIAL&wait=SECONDS&boot=ID      (protocol/enrolment.yaml)
 #pragma once
 
 #include <chrono>
@@ -56,7 +56,7 @@ Result<FeedPage> parse_feed_page(std::string_view text);
 Result<PendingRequest> make_feed_request(const PrivateKey& node, const PublicKey& node_public,
                                          const GatewayIdentity& gateway,
                                          std::string_view gateway_name, const FeedPosition& since,
-                                         std::chrono::seconds wait);
+                                         std::chrono::seconds wait, std::string_view boot_id);
 
 struct NothingNew {};  // 204
 using FeedVerdict = std::variant<FeedPage, NothingNew, NotYet, Rejected>;

@@ -155,6 +155,7 @@ std::string to_json_text(const HandOff& hand_off) {
     Json json{Json::Object{}};
     json.set("version", 1);
     json.set("time", std::int64_t{hand_off.time.time_since_epoch().count()});
+    if (!hand_off.boot_id.empty()) json.set("boot_id", hand_off.boot_id);
     json.set("node", node_of(hand_off));
     json.set("org", std::move(org));
     json.set("gateway", gateway_of(hand_off));
@@ -225,12 +226,12 @@ static Status read_org(const JsonReader& in, HandOff& out) {
     auto bytes = from_base64(document);
     if (!bytes) return in.bad("document", "is not base64");
     out.document = std::move(*bytes);
-    return {};
     // Younger than version 1, too.
     out.floor.serial = static_cast<std::uint64_t>(
         TRY(in.optional_number("document_serial", 0, INT64_MAX)).value_or(0));
     out.floor.signers_since = WallTime{
         std::chrono::seconds{TRY(in.optional_number("signers_since", 0, latest_time)).value_or(0)}};
+    return {};
 }
 
 static Status read_gateway(const JsonReader& in, HandOff& out) {
@@ -333,6 +334,9 @@ static Result<GuardMode> read_guard(const JsonReader& in) {
 
 // Younger than version 1: an older preboot does not write them.
 static Status read_maintenance(const JsonReader& in, HandOff& out) {
+    out.boot_id = TRY(in.optional_string("boot_id", text_limit)).value_or("");
+    if (!out.boot_id.empty() && !is_boot_id(out.boot_id))
+        return in.bad("boot_id", "is not 32 hexadecimal digits");
     for (const Json& item : *TRY(in.array("gateways", handoff_gateways_limit))) {
         const auto* text = item.string();
         auto endpoint = text ? Endpoint::parse(*text) : std::nullopt;

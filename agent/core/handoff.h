@@ -55,7 +55,8 @@ struct StageTiming {
 };
 
 struct HandOff {
-    WallTime time{};  // when it was written: all that is signed in it was in force then
+    WallTime time{};        // when it was written: all that is signed in it was in force then
+    std::string boot_id{};  // as the gateway was told it; empty: an older preboot has written this
     PublicKey node;
     IpAddress overlay_address;
     Role role = Role::Node;
@@ -67,8 +68,8 @@ struct HandOff {
     std::vector<Bytes> authorities{};  // the pinned CA certificates, DER
     std::vector<Bytes> signers{};      // certificates, DER
     Bytes document{};                  // the org document; empty where nobody has answered
-    // No gateway has answered yet: the overlay is what the bootstrap set says (core/bootstrap_set.h).
     OrgFloor floor{};                  // of what was seen before: above all where there is none
+    // No gateway has answered yet: the overlay is what the bootstrap set says (core/bootstrap_set.h).
     // Then the next three mean nothing, the peers have no attestations, and there is no document.
     bool remembered = false;
     Endpoint gateway;  // that answered

@@ -21,7 +21,7 @@ static constexpr std::int64_t latest_time = 253402300799;  // 9999-12-31
 
 static std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
 
-static bool is_boot_id(std::string_view text) {
+bool is_boot_id(std::string_view text) {
     return text.size() == boot_id_size &&
            text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }

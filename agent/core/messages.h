@@ -26,6 +26,9 @@ inline constexpr std::size_t request_body_limit = std::size_t{32} * 1024;
 inline constexpr std::size_t answer_peers_limit = 512;
 inline constexpr std::size_t signers_limit = 8;
 
+// 32 hexadecimal digits.
+bool is_boot_id(std::string_view text);
+
 // POST /v1/enroll and /v1/join. The node's key and the proof travel in headers.
 struct NodeRequest {
     Bytes sealed_invite{};            // enroll only; core/sealed_invite.h

@@ -237,6 +237,12 @@ Status Admission::prepare_tunnel(const NodeRecord& node, const NodeRequest& body
     return is_live ? tunnels.ensure(node) : tunnels.reset(node);
 }
 
+void Admission::has_seen(const PublicKey& key, std::string_view boot_id, WallTime now) {
+    if (m_boots[key].see(boot_id) != BootHistory::Sight::Returned) return;
+    const auto node = m_parts.registry.find_node(key);
+    if (node && *node) report_shared_key(**node, now);
+}
+
 // Neither machine is locked out: which of them is the copy is for an admin to find out.
 void Admission::report_shared_key(const NodeRecord& node, WallTime now) {
     if (node.key_shared && now - *node.key_shared < shared_key_report_interval) return;

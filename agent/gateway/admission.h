@@ -72,6 +72,9 @@ public:
     // worth coming again.
     Answer put_off(const Request& request, const Error& why, Duration after, WallTime now);
 
+    // A member has proved that it is in that boot: two machines that use one key are told of.
+    void has_seen(const PublicKey& node, std::string_view boot_id, WallTime now);
+
 private:
     Result<Decision> decide(const NodeRequest& body, const SecretBytes& invite,
                             const Proved& proved, WallTime now);

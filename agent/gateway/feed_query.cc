@@ -22,8 +22,14 @@ Result<FeedQuery> FeedQuery::parse(std::string_view target) {
         rest.remove_prefix(std::min(end + 1, rest.size()));
         const auto equals = std::min(pair.find('='), pair.size());
         const auto name = pair.substr(0, equals);
-        const auto number =
-            parse_number<std::uint64_t>(pair.substr(std::min(equals + 1, pair.size())));
+        const auto value = pair.substr(std::min(equals + 1, pair.size()));
+        if (name == "boot") {
+            if (!is_boot_id(value))
+                return fail(ErrorCode::InvalidArgument, "'boot' wants 32 hexadecimal digits");
+            query.boot_id = value;
+            continue;
+        }
+        const auto number = parse_number<std::uint64_t>(value);
         if (!number || *number > INT64_MAX)
             return fail(ErrorCode::InvalidArgument, "'" + printable(name) + "' wants a number");
         if (name == "since")

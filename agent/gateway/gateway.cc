@@ -98,11 +98,15 @@ Outcome<void> Gateway::prepare() {
     if (auto status = m_admission->attest_self(wall_now()); !status)
         warn("attestation", status.error());
     announce();
-    m_feed.emplace(MemberFeed::Parts{.loop = *m_desk,
-                                     .registry = *m_registry,
-                                     .issuer = m_admission->issuer(),
-                                     .backbone = m_admission->backbone(),
-                                     .random = m_random});
+    m_feed.emplace(
+        MemberFeed::Parts{.loop = *m_desk,
+                          .registry = *m_registry,
+                          .issuer = m_admission->issuer(),
+                          .backbone = m_admission->backbone(),
+                          .random = m_random,
+                          .boot_seen = [this](const PublicKey& node, std::string_view boot_id) {
+                              m_admission->has_seen(node, boot_id, wall_now());
+                          }});
     m_writes.emplace(
         WriteQueue::Parts{.loop = *m_desk, .registry = *m_registry, .random = m_random},
         [this](const Proved& proved) { return m_admission->handle(proved, wall_now()); },

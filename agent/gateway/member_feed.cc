@@ -42,6 +42,7 @@ void MemberFeed::handle(const Proved& proved, Reply reply, WallTime now) {
     auto refusal = refusal_for(proved.node);
     if (!refusal) return reply(too_busy());  // not known to be a member
     if (*refusal) return reply(std::move(**refusal));
+    if (!query->boot_id.empty()) m_parts.boot_seen(proved.node, query->boot_id);
 
     const auto* accepted = request.header("accept-encoding");
     const bool takes_gzip = accepted != nullptr && accepted->find("gzip") != std::string::npos;

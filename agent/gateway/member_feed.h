@@ -2,7 +2,7 @@
 // wait, as soon as something has. What it costs depends on the change, not on how many members there
 // are; whoever is up to date costs a place in a list.
 //
-//   GET /v1/members?since=REVISION&document=SERIAL&wait=SECONDS
+//   GET /v1/members?since=REVISION&document=SERIAL&wait=SECONDS&boot=ID
 //
 // The same changes are asked for by many at once: they are made into an answer once, which all of them
 // share, and which is only sealed for each. It is news of who is there; what makes a member one is its attestation.
@@ -10,11 +10,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "base/random.h"
 #include "base/result.h"
@@ -37,10 +40,11 @@ public:
         Issuer& issuer;
         Backbone& backbone;
         Random& random;
+        std::function<void(const PublicKey& node, std::string_view boot_id)> boot_seen;
     };
 
     // All borrowed; must outlive the feed.
-    explicit MemberFeed(Parts parts) : m_parts(parts) {}
+    explicit MemberFeed(Parts parts) : m_parts(std::move(parts)) {}
 
     // To members_target.
     void handle(const Proved& proved, Reply reply, WallTime now);

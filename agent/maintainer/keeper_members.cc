@@ -95,12 +95,15 @@ MemberFeedSelf Keeper::feed_self() const {
                         .gateway_name = m_hand_off.gateway_name,
                         .hostname = m_hand_off.hostname,
                         .agent = m_parts.agent,
+                        .boot_id = m_hand_off.boot_id,
                         .https_port = default_https_port,
                         .floor = m_roster.floor(),
                         .clock_floor = m_hand_off.time};
-    ByteArray<16> boot_id;
-    m_parts.random.fill(boot_id);
-    self.boot_id = to_hex(boot_id);
+    if (self.boot_id.empty()) {
+        ByteArray<16> bytes;
+        m_parts.random.fill(bytes);
+        self.boot_id = to_hex(bytes);
+    }
     if (!m_hand_off.remembered) {
         self.gateways.push_back(m_hand_off.gateway);
         self.https_port = m_hand_off.gateway.port;

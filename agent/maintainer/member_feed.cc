@@ -106,7 +106,7 @@ void MemberFeed::authenticated(GatewayIdentity identity) {
     auto pending = m_conversation->renews
                        ? make_renewal()
                        : make_feed_request(m_parts.key, m_self.node, *m_conversation->gateway,
-                                           m_self.gateway_name, m_position, wait);
+                                           m_self.gateway_name, m_position, wait, m_self.boot_id);
     if (!pending) {
         give_up(std::move(pending).error());
         return schedule();

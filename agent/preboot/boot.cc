@@ -196,6 +196,7 @@ const IpAddress& Boot::own_address() const {
 HandOff Boot::make_hand_off() const {
     HandOff hand_off{
         .time = m_now.wall,
+        .boot_id = m_in.boot_id,
         .node = *m_public_key,
         .overlay_address = own_address(),
         .gateway_name = m_in.settings.gateway_name,
@@ -212,8 +213,8 @@ HandOff Boot::make_hand_off() const {
     hand_off.gateways = cached_gateways(m_in.settings, m_in.state);
     if (hand_off.gateways.size() > handoff_gateways_limit)
         hand_off.gateways.resize(handoff_gateways_limit);
-    m_joined ? add_joined(hand_off) : add_remembered(hand_off);
     if (m_in.state) hand_off.floor = {m_in.state->document_serial, m_in.state->signers_since};
+    m_joined ? add_joined(hand_off) : add_remembered(hand_off);
     return hand_off;
 }
 
@@ -226,8 +227,8 @@ void Boot::add_joined(HandOff& hand_off) const {
     hand_off.domain = answer.domain;
     hand_off.signers = answer.signers;
     hand_off.document = answer.document;
-    hand_off.gateway = m_conversation->candidate.endpoint;
     hand_off.floor.rise(m_joined->org.document);
+    hand_off.gateway = m_conversation->candidate.endpoint;
     hand_off.gateway_key = m_conversation->gateway.wireguard_key;
     hand_off.source = m_conversation->candidate.source;
     hand_off.peers = answer.peers;

@@ -14,7 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(query->wait).count();
     const auto again = FeedQuery::parse(
         std::string(members_target) + "?since=" + std::to_string(query->since.revision) +
-        "&document=" + std::to_string(query->since.document) + "&wait=" + std::to_string(seconds));
+        "&document=" + std::to_string(query->since.document) + "&wait=" + std::to_string(seconds) +
+        (query->boot_id.empty() ? "" : "&boot=" + query->boot_id));
     ASSERT(again && again->since == query->since && again->wait == query->wait);
+    ASSERT(again->boot_id == query->boot_id);
     return 0;
 }

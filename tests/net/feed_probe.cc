@@ -124,6 +124,8 @@ Status run(int argc, char** argv) {
     for (int i = 5; i < argc; ++i) {
         if (std::string_view(argv[i]) == "renew")
             self.renew_at = {};
+        else if (std::string_view(argv[i]).starts_with("boot="))
+            self.boot_id = std::string(32, argv[i][5]);
         else if (const auto endpoint = Endpoint::parse(argv[i]))
             self.gateways.push_back(*endpoint);
         else

@@ -142,6 +142,24 @@ def test_membership_is_renewed_when_it_is_due():
             probe.hear("org")
 
 
+def test_two_machines_that_use_one_key_are_reported():
+    """Each ends the other's long poll and takes its tunnel, until the next renewal shows it: in weeks."""
+    site = new_site()
+    with site.start() as server:
+        address = enrol(site, NODE)["overlay_address"]
+        for boot in "123":  # one machine, which reboots
+            with Probe(site, f"boot={boot}") as probe:
+                probe.hear("org")
+                probe.moved()
+        with Probe(site, "boot=a") as original:
+            original.hear("org")
+            assert "key-shared" not in server.log
+            with Probe(site, "boot=c"):
+                assert address in server.wait_for("key-shared")
+        node, = (node for node in site.json("node", "list") if node["overlay_address"] == address)
+        assert node["key_shared"], node
+
+
 def test_an_impostor_is_not_believed():
     """Whoever answers at a gateway's address could name members."""
     site = new_site()

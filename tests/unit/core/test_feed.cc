@@ -17,13 +17,15 @@ struct Conversation {
     PrivateKey node = crypto::make_private_key(random);
     PublicKey node_public = *crypto::public_key_of(node);
     FeedPosition since{7, 3};
+    std::string boot_id = std::string(32, 'b');
     std::optional<PendingRequest> pending;
 
     Conversation() {
         GatewayIdentity gateway;
         gateway.wireguard_key = org.gateway_public;
         random.fill(gateway.exporter.writable());
-        pending = *make_feed_request(node, node_public, gateway, org.gateway_name, since, 290s);
+        pending =
+            *make_feed_request(node, node_public, gateway, org.gateway_name, since, 290s, boot_id);
     }
     HttpAnswer proved(int status, std::string body) const {
         HttpAnswer answer{.status = status, .body = std::move(body)};
@@ -50,7 +52,7 @@ std::string why_not(std::string_view text) {
 TEST_CASE("feed: a node asks for what has changed since, and proves who it is") {
     const Conversation c;
     CHECK(c.pending->request.method == "GET");
-    CHECK(c.pending->request.target == "/v1/members?since=7&document=3&wait=290");
+    CHECK(c.pending->request.target == "/v1/members?since=7&document=3&wait=290&boot=" + c.boot_id);
     CHECK(c.pending->proof ==
           request_proof(c.pending->proof_key, "GET", c.pending->request.target, c.node_public, {}));
     const std::string wire(serialize(c.pending->request).text());

@@ -14,6 +14,7 @@ TEST_CASE("a hand-off survives the way through its file") {
     const HandOff& written = *world.handed_off;
     const auto read = parse_hand_off(to_json_text(written));
     REQUIRE_MESSAGE(read, (read ? "" : read.error().text()));
+    CHECK(read->boot_id == "0123456789abcdef0123456789abcdef");
     CHECK(read->node == written.node);
     CHECK(read->overlay_address == written.overlay_address);
     CHECK(read->attestation == written.attestation);
@@ -25,9 +26,9 @@ TEST_CASE("a hand-off survives the way through its file") {
     CHECK(read->state_store == written.state_store);
     CHECK(read->sources == written.sources);
     CHECK(!read->remembered);
-    CHECK(read->peers == written.peers);
     CHECK(read->floor.serial == 1);
     CHECK(read->floor == written.floor);
+    CHECK(read->peers == written.peers);
     REQUIRE(read->interfaces.size() == written.interfaces.size());
     for (std::size_t i = 0; i < read->interfaces.size(); ++i)
         CHECK(read->interfaces[i].plan == written.interfaces[i].plan);
@@ -43,12 +44,20 @@ TEST_CASE("a hand-off of an older preboot is read all the same") {
     HandOff written = *world.handed_off;
     written.gateways.clear();
     std::string text = to_json_text(written);
-    const auto line = text.find("\n  \"state_store\"");
-    REQUIRE(line != std::string::npos);
-    text.erase(line, text.find('\n', line + 1) - line);
+    const auto forget = [&text](std::string_view member) {
+        const auto line = text.find("\n" + std::string(member));
+        REQUIRE(line != std::string::npos);
+        text.erase(line, text.find('\n', line + 1) - line);
+    };
+    forget("  \"boot_id\"");
+    forget("  \"state_store\"");
+    forget("    \"document_serial\"");
+    text.replace(text.find(",\n    \"signers_since\": 0"), 24, "");
     const auto read = parse_hand_off(text);
     REQUIRE_MESSAGE(read, (read ? "" : read.error().text()));
     CHECK(read->state_store.kind == StoreKind::Ephemeral);
+    CHECK(read->boot_id.empty());
+    CHECK(read->floor == OrgFloor{});
 }
 
 // With every gateway down a node is in the overlay all the same, and must be kept there.
@@ -143,4 +152,7 @@ TEST_CASE("a hand-off that is damaged or of another version is refused") {
     std::string newer = good;
     newer.replace(newer.find("\"version\": 1"), 12, "\"version\": 2");
     CHECK(!parse_hand_off(newer));
+    std::string other = good;
+    other.replace(other.find("\"boot_id\": \"0"), 12, "\"boot_id\": \"X");
+    CHECK(!parse_hand_off(other));
 }

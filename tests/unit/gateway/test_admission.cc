@@ -865,6 +865,31 @@ TEST_CASE("admission: a retired node is refused with its own word") {
     }
 }
 
+// Nodes join once a boot, and stay up for months: the clone would be known by then.
+TEST_CASE("admission: two machines with one key show in the feed, one that reboots does not") {
+    World world;
+    FakeNode node(2);
+    world.enrolled(node);
+    const auto boots = [&](char id) {
+        node.boot_id = std::string(32, id);
+        REQUIRE(world.handle(node.join(world.gateway.public_key)).status == 200);
+    };
+    const auto polls = [&](char id) {
+        world.admission->has_seen(node.public_key, std::string(32, id), noon);
+    };
+    for (const char id : {'a', 'b', 'c', 'd', 'e'}) {
+        boots(id);
+        for (int i = 0; i < 3; ++i) polls(id);
+    }
+    CHECK(world.log.count("key-shared") == 0);
+    polls('d');
+    CHECK(world.log.count("key-shared") == 1);
+    CHECK(world.registry.find_node(node.public_key).value()->key_shared == noon);
+    polls('e');
+    polls('d');
+    CHECK(world.log.count("key-shared") == 1);  // not at every turn
+}
+
 // Two copies of one disk would fight for one tunnel, and nobody would know.
 TEST_CASE("admission: boots that take turns with one key are reported, and served") {
     World world;
