@@ -185,7 +185,6 @@ constexpr CommandSpec commands[] = {
 };
 
 Outcome<Said> run_serve(const Arguments&, const GatewaySettings& settings) {
-    forbid_core_dumps();
     LogfmtLog log;
     TRY(serve(settings, log));
     return Said{};
@@ -223,6 +222,7 @@ Outcome<Said> run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    forbid_core_dumps();  // of commands too: init and invite create hold what nobody may read
     auto outcome = run(argc, argv);
     if (outcome) {
         std::fputs(outcome->note.c_str(), stderr);

@@ -211,7 +211,6 @@ static Result<MaintainerExit> keep_running(const MaintainerOptions& options,
 }
 
 static MaintainerExit run(const MaintainerOptions& options, Log& log) {
-    forbid_core_dumps();
     const auto settings = read_settings(options);
     if (!settings) return complain(log, MaintainerExit::Settings, settings.error());
     auto signals = block_signals();
@@ -295,6 +294,7 @@ static MaintainerExit guard(Log& log) {
 }
 
 static MaintainerExit maintainer_main(int count, char** arguments) {
+    forbid_core_dumps();
     StderrLog log("fortros-maintainer");
     const auto options = parse_options(
         std::span<char* const>(arguments, static_cast<std::size_t>(count)).subspan(1));

@@ -42,12 +42,12 @@ struct MemberFeedSelf {
     OrgPrefix prefix;
     std::string gateway_name;
     std::string hostname{};
-    std::string agent{};               // name and version
-    std::string boot_id{};             // 32 hexadecimal digits
-    std::vector<Endpoint> gateways{};  // HTTPS, the best first
-    std::uint16_t https_port = 443;    // of gateways that the feed names
-    std::uint64_t document_serial = 0;
-    WallTime signers_since{};
+    std::string agent{};                // name and version
+    std::string boot_id{};              // 32 hexadecimal digits
+    std::vector<Endpoint> gateways{};   // HTTPS, the best first
+    std::uint16_t https_port = 443;     // of gateways that the feed names
+    std::uint64_t document_serial = 0;  // of the one that the roster has
+    OrgFloor floor{};
     std::uint64_t attestation_serial = 0;
     WallTime renew_at{};  // this node's membership
     WallTime clock_floor{};

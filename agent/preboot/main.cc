@@ -125,7 +125,6 @@ static OnFailure wanted_on_failure(const PrebootOptions& options) {
 }
 
 static int run(PrebootOptions options, char** arguments) {
-    forbid_core_dumps();
     if (!options.kernel_command_line) options.kernel_command_line = "/proc/cmdline";
     PrebootLog log;
     const ExitStatus status = boot(options, arguments, log);
@@ -196,7 +195,6 @@ static Prepared<ProbeReport> probe_with(const PrebootOptions& options, char** ar
 }
 
 static int probe(PrebootOptions options, char** arguments) {
-    forbid_core_dumps();
     if (!options.kernel_command_line) options.kernel_command_line = "/proc/cmdline";
     StderrLog log("fortros-preboot");
     const auto report = probe_with(options, arguments, log);
@@ -207,6 +205,7 @@ static int probe(PrebootOptions options, char** arguments) {
 }
 
 static int preboot_main(int count, char** arguments) {
+    forbid_core_dumps();
     const auto options = parse_preboot_options(
         std::span<const char* const>(arguments, static_cast<std::size_t>(count)).subspan(1));
     if (!options) {
