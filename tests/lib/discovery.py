@@ -169,8 +169,8 @@ class World:
                                "--run-directory", self.net.folder / "run")
 
     def events(self):
-        """What the boot has noted."""
-        lines = (self.net.folder / "run/events.jsonl").read_text().splitlines()
+        """What the boot has noted; of what it writes this very moment, whole lines."""
+        *lines, _ = (self.net.folder / "run/events.jsonl").read_text().split("\n")
         return [json.loads(line) for line in lines]
 
     def probe_command(self, settings):

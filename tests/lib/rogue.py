@@ -84,6 +84,7 @@ class Rogue:
         self.asked = []        # each whole request
         self.received = []     # every byte of the application that ever came, whole request or not
         self.handshakes = []   # what each ended with
+        self.gone = 0          # connections that have ended: all that came over them is in `received`
         self.problems = []     # of the test's own answer
         self._answer = answer
         self._heard = threading.Condition()
@@ -109,6 +110,10 @@ class Rogue:
                 with self._heard:
                     self.handshakes.append(event)
                     self._heard.notify_all()
+            elif event.get("event") == "gone":
+                with self._heard:
+                    self.gone += 1
+                    self._heard.notify_all()
             elif event.get("event") == "asked":
                 self._take(base64.b64decode(event["bytes"]))
                 if event["waits"]:
@@ -119,6 +124,12 @@ class Rogue:
         with self._heard:
             there = self._heard.wait_for(lambda: len(self.handshakes) >= count, READY_LIMIT_S)
         assert there, f"{len(self.handshakes)} handshakes, not {count}"
+
+    def wait_for_ends(self, count):
+        """What a node sends after it has refused a certificate may come after its word that it has."""
+        with self._heard:
+            there = self._heard.wait_for(lambda: self.gone >= count, READY_LIMIT_S)
+        assert there, f"{self.gone} connections have ended, not {count}"
 
     def _take(self, data):
         if data:

@@ -11,6 +11,7 @@
 //   {"event":"listening"}
 //   {"event":"handshake","error":...} or {"event":"handshake","suite":...,"resumed":...}
 //   {"event":"asked","bytes":...,"waits":...,"honest":...,"proof_is_right":...}
+//   {"event":"gone"}                        the connection has ended, and all that came was told
 //                              what came, and what an honest gateway would answer; if it was a
 //                              whole request, lines from standard input are obeyed then:
 //       prove STATUS RETRY_AFTER BODY   {"proof":...}: Fortros-Answer for it (BODY in base64)
@@ -352,6 +353,7 @@ Status run(int argc, char** argv) {
         Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
         if (socket.get() < 0) return fail_errno(errno, "accept");
         Connection(std::move(socket), context.get(), org).serve(eager);
+        tell(event("gone"));
     }
 }
 

@@ -4,11 +4,13 @@ is authenticated by TLS; he must be believed nothing, and must learn no invite."
 import base64
 import functools
 import json
+import re
 import ssl
+import tempfile
 
 from lib.attack import ATTACKER, HONEST, PATIENCE, UNTRUSTED, Boot, attacker, disbelieved, fresh, world
 from lib.discovery import honest_org
-from lib.gateway import answers_in, read_all
+from lib.gateway import Site, answers_in, read_all
 
 NO_PROOF = "the answer does not prove possession of the gateway's WireGuard key"
 WRONG_PROOF = "the answer's proof of the gateway's WireGuard key is wrong"
@@ -34,6 +36,11 @@ def honest_gateway(request):
     with context.wrap_socket(plain, server_hostname=honest_org().gateway_name) as tls:
         tls.sendall(request)
         return read_all(tls)
+
+
+def node_of(request):
+    key, = re.findall(rb"^Fortros-Node: (.*)\r$", request, re.MULTILINE)
+    return key
 
 
 # --- what he may answer ----------------------------------------------------------------------------
@@ -105,9 +112,12 @@ def test_an_answer_of_another_connection():
     with attacker(fresh(), answer=answer) as rogue:
         with Boot(ATTACKER) as boot:
             boot.enrolled()
+        first = node_of(rogue.asked[0].request)
         rogue.asked.clear()
         rogue.received.clear()
-        disbelieved(rogue, WRONG_PROOF)
+        # The same key: another connection, and what is drawn for each request.
+        disbelieved(rogue, WRONG_PROOF, keep_key=True)
+        assert node_of(rogue.asked[0].request) == first
 
 
 # --- what he may learn -----------------------------------------------------------------------------
@@ -143,20 +153,36 @@ def refused_by_the_honest_gateway(request):
     assert status == 401 and "fortros-answer" not in headers, (status, headers)
 
 
+def used_invites():
+    return {invite["id"]: invite["used"] for invite in world().site.json("invite", "list")}
+
+
 def test_a_request_replayed():
     """Who has recorded all of a connection could enrol its key again, or spend its invite for another."""
-    with attacker(fresh(), answer=lambda asked: asked.prove(200, asked.honest)) as rogue, Boot(ATTACKER) as boot:
-        boot.enrolled()
+    # Made for the honest gateway's own leaf: nothing is wrong with it but the connection.
+    with attacker(relay_of_honest(), answer=lambda asked: "cut") as rogue, Boot(ATTACKER) as boot:
+        boot.gave_up()
     recorded = rogue.asked[0].request
-    assert rogue.asked[0].proof_is_right
+    before = used_invites()
     refused_by_the_honest_gateway(recorded)
-    before = world().site.json("invite", "list")
-    assert {invite["used"] for invite in before if invite["used"]} <= {1}
     # Nor with the proof, the key or the invite of it in a request of his own.
     refused_by_the_honest_gateway(recorded.replace(b"/v1/enroll", b"/v1/join"))
     head, _, body = recorded.partition(b"\r\n\r\n")
     changed = body.replace(b'"version":1', b'"version":2')
     refused_by_the_honest_gateway(head + b"\r\n\r\n" + changed)
+    assert used_invites() == before
+    with Boot(HONEST, keep_key=True) as boot:
+        boot.enrolled()
+
+
+def test_a_members_request_replayed():
+    """Who has recorded a member's request, with a stolen TLS key, could join as the node."""
+    site = Site(tempfile.mkdtemp(prefix="replay."))
+    with site.start(), site.client() as node:
+        assert node.tell(f"enroll 1 {site.invite()}")["status"] == 200
+        assert node.tell("join 1")["status"] == 200
+        answer = node.tell("replay")
+        assert (answer["status"], answer["proved"]) == (401, False), answer
 
 
 def test_a_request_relayed():

@@ -1,6 +1,7 @@
 """The attack matrix, fifth part: what a peer may do below the answer, in TCP and in TLS. Before authentication
 he must learn nothing; afterwards he must gain nothing."""
 
+import contextlib
 import functools
 import socket
 import struct
@@ -9,6 +10,7 @@ import threading
 from lib import tls
 from lib.attack import ATTACKER, HONEST, Boot, attacker, disbelieved, fresh, refused, world
 from lib.discovery import NAME
+from lib.netns import READY_LIMIT_S
 from lib.rogue import Rogue
 
 SUITES = {0x1301: "AES-128", 0x1302: "AES-256", 0x1303: "ChaCha20"}
@@ -23,11 +25,54 @@ CERTIFICATE, CERTIFICATE_REQUEST, FINISHED, KEY_UPDATE = 11, 13, 20, 24
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 
 
+class Heard:
+    """A connection, and all that came over it."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self.sendall = connection.sendall
+        self.data = b""
+
+    def recv(self, size):
+        piece = self._connection.recv(size)
+        self.data += piece
+        return piece
+
+
 class Anything(tls.Peer):
-    """Whatever listens at the attacker's address and is no gateway; `received` is all that it was told."""
+    """Whatever listens at the attacker's address and is no gateway; `received` is what it was told beside the
+    beginning of TLS, over each of the connections that have `gone`."""
 
     def __init__(self, talk):
-        super().__init__(talk, listening=listener())
+        super().__init__(self._hear_out, listening=listener())
+        self._say = talk
+        self._changed = threading.Condition()
+        self.gone = 0
+        self.received = []
+
+    def _hear_out(self, connection):
+        heard = Heard(connection)
+        for step in (lambda: self._say(heard), lambda: connection.shutdown(socket.SHUT_WR), lambda: read_all(heard)):
+            with contextlib.suppress(OSError):  # the node went away first
+                step()
+        with self._changed:
+            self.gone += 1
+            self.received += beside_tls(heard.data)
+            self._changed.notify_all()
+
+    def wait_for_ends(self, count):
+        with self._changed:
+            there = self._changed.wait_for(lambda: self.gone >= count, READY_LIMIT_S)
+        assert there, f"{self.gone} connections have ended, not {count}"
+
+
+def beside_tls(data):
+    """What is in it beside one client hello and the alert of whoever gives up."""
+    if data[:1] == bytes([HANDSHAKE]) and data[5:6] in (b"", bytes([CLIENT_HELLO])):
+        data = data[5 + int.from_bytes(data[3:5]):]
+    while data.startswith(bytes([ALERT, 3, 3, 0, 2])):
+        data = data[7:]
+    return [data] if data else []
 
 
 def listener():
@@ -70,14 +115,14 @@ def test_what_is_no_tls():
             connection.sendall(said)
             read_all(connection)
 
-        with Anything(talk):
-            refused(None, words, code="unreachable" if words == CLOSED else "untrusted")
+        with Anything(talk) as anything:
+            refused(anything, words, code="unreachable" if words == CLOSED else "untrusted")
 
 
 def test_silence():
     """A peer that takes connections and says nothing would hold a node until its budget is over."""
-    with Anything(read_all):
-        refused(None, TOO_SLOW, IMPATIENCE, code="timeout")
+    with Anything(read_all) as anything:
+        refused(anything, TOO_SLOW, IMPATIENCE, code="timeout")
 
 
 def test_one_byte_a_second():
@@ -91,8 +136,8 @@ def test_one_byte_a_second():
             if stop.wait(1):
                 return
 
-    with Anything(talk):
-        refused(None, TOO_SLOW, IMPATIENCE, code="timeout")
+    with Anything(talk) as anything:
+        refused(anything, TOO_SLOW, IMPATIENCE, code="timeout")
         stop.set()
 
 
@@ -121,8 +166,7 @@ def test_closing_at_each_stage_of_the_handshake():
 
         with behind(fresh().folder) as rogue:
             with in_the_middle(rogue, cut):
-                refused(None, CLOSED, code="unreachable")
-            assert rogue.received == []
+                refused(rogue, CLOSED, code="unreachable")
 
 
 def test_the_client_hello():
@@ -132,8 +176,8 @@ def test_the_client_hello():
     def talk(connection):
         heard.append(connection.recv(65536))
 
-    with Anything(talk):
-        refused(None, CLOSED, code="unreachable")
+    with Anything(talk) as anything:
+        refused(anything, CLOSED, code="unreachable")
     hello = Hello(heard[0])
     assert set(hello.suites) - {NO_RENEGOTIATION} == set(SUITES), hello.suites
     assert hello.versions == [0x0304]
