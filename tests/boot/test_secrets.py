@@ -157,8 +157,8 @@ def seen():
             told = try_to_read(running)
             enrol_again(running, world, org, folder, invites[1])
             console = running.machine.console.text().encode()
-            places |= {"files in /run, after the second": search(running, PLACES)["files in /run"],
-                       "the gateway's database, after the second": search(world, GATEWAY_PLACES)["the gateway's database"]}
+            places |= {f"{place}, after the second": content
+                       for place, content in (search(running, PLACES) | search(world, GATEWAY_PLACES)).items()}
             # Last, since what a command is told and prints lies in /run for a while. Behind attributes
             # and magic.
             key, second_key = (running.commands.get(path)[12:44] for path in ("/mnt/key", KEY))
