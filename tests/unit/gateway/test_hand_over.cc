@@ -121,7 +121,7 @@ TEST_CASE("hand-over: a join that has waited for too long is put off, a poll is 
     world.add(join_target, node_patience + 1s);
     world.add(enroll_target, node_patience + 1s);
     world.add(members_target, node_patience + 1s);
-    world.add(join_target, node_patience - 1s);
+    world.add(join_target);
     world.let_desk_work();
     world.let_edge_work();
     REQUIRE(world.answers.size() == 4);
