@@ -52,8 +52,8 @@ std::string_view name_of(Nat nat);
 struct Standing {
     std::vector<Endpoint> candidates{};  // where its direct interface may be reached, best first
     Nat nat = Nat::Unknown;
-    bool sleeps =
-        false;  // keeps no idle link open through its NAT (on the wire 128, added to `nat`)
+    // It keeps no idle link open through its NAT; on the wire 128, added to `nat`.
+    bool sleeps = false;
     std::uint16_t links = 0;  // direct ones that work, lighthouses not counted
     std::uint16_t room = 0;   // how many more scored ones it would take
     Coordinate place{};       // on the map of latencies

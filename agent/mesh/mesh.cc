@@ -141,7 +141,8 @@ void Mesh::State::observed(const Observation& observation, Instant now) {
         Contact& contact = contact_of(*member);
         const double before = contact.demand.at(now);
         contact.demand.add(static_cast<double>(demand.bytes), now);
-        if (before < demand_to_gain && contact.demand.at(now) >= demand_to_gain) plan_soon(now);
+        const double wanted = demand_wanted(reluctance(now));
+        if (before < wanted && contact.demand.at(now) >= wanted) plan_soon(now);
     }
 }
 

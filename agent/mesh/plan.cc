@@ -96,8 +96,7 @@ private:
     }
 
     std::size_t talked_with(std::size_t places) {
-        // A node that rests has had time for all traffic that goes on and on.
-        const double gain = demand_to_gain * (m_budget.reluctance > 0 ? 2 : 1);
+        const double gain = demand_wanted(m_budget.reluctance);
         return best(Why::Demand, places, [gain](const Candidate& some) {
             return some.merits.demand >= (some.merits.linked ? demand_to_keep : gain);
         });

@@ -22,6 +22,10 @@ namespace fortros::mesh {
 // Traffic that makes a direct link, and what keeps it: bytes, decayed (score.h).
 inline constexpr double demand_to_gain = 256 * 1024;
 inline constexpr double demand_to_keep = 64 * 1024;
+// A node that rests has had time for all traffic that goes on and on: it wants more for a new link.
+constexpr double demand_wanted(double reluctance) {
+    return reluctance > 0 ? 2 * demand_to_gain : demand_to_gain;
+}
 // So many places there are for the nearest whatever the traffic.
 inline constexpr std::size_t near_minimum = 2;
 // Near is who is nearer than this, or than half of what most of the fallback's (who are anybody)
@@ -38,8 +42,8 @@ struct Budget {
     std::size_t lan = 256;
     std::size_t sorts = fallback_sorts;  // both neighbours in each
     bool lonely = false;
-    double reluctance =
-        0;  // points by which somebody new must be nearer than who is wished for already
+    // Points by which somebody new must be nearer than who is wished for already; 0: this node does not rest.
+    double reluctance = 0;
 };
 
 // Somebody of whom more is known than that he is a member.
