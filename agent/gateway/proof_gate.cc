@@ -45,8 +45,7 @@ static std::optional<Answer> no_question(const Request& request) {
 static std::optional<PublicKey> claimed_node(const Request& request) {
     const auto* text = request.header(node_header_name);
     if (text == nullptr) return std::nullopt;
-    const auto key = PublicKey::from_base64url(*text);
-    return key ? std::optional(*key) : std::nullopt;
+    return PublicKey::from_base64url(*text);
 }
 
 // The last thing that is done to an answer: it covers all of it.

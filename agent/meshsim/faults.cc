@@ -250,7 +250,7 @@ FaultOutcome run_fault_world(const FaultSpec& spec, const std::function<void(Sim
     simulation.run_until(Instant{} + faults_end);
     FaultOutcome outcome;
     outcome.converged = await_convergence(simulation, outcome.problems);
-    simulation.run_until(Instant{} + faults_end + settle_limit);
+    simulation.run_until(Instant{} + faults_end + spec.settle);
     simulation.monitor().expect_rest(true);
     simulation.run_until(simulation.now() + spec.rest);
     outcome.changes = simulation.monitor().changes();

@@ -2,8 +2,8 @@
 // deaths, churn, loss, links that die one way, revocations, newcomers, restarts, stale lists, liars. Then
 // they heal, and the promises must hold: in time, and for as long as one looks.
 //
-//   0          8 min                     40 min       + convergence_limit     + settle_limit     + rest
-//   boot       faults, overlapping       all heals    every check must hold   as it likes        no link changes
+//   0          8 min                     40 min          + convergence_limit        + rest
+//   boot       faults, overlapping       all heals       every check must hold      no link changes
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,12 @@
 namespace fortros::meshsim {
 
 inline constexpr Duration convergence_limit = 20min;
-// From the healing until the mesh's own patience (mesh/mesh_state.h: nobody is asked again for so long, room
-// that was made is kept for so long) has run out everywhere: until then links are still exchanged for better ones.
-inline constexpr Duration settle_limit = 60min;
 
 struct FaultSpec {
     std::uint64_t seed = 1;
     unsigned nodes = 200;
+    Duration settle =
+        convergence_limit;  // from the healing until the rest begins; not less than that
     Duration rest = 60min;
     bool told = false;  // `tell` is called for all that happens
 };

@@ -236,7 +236,7 @@ TEST_CASE("a beacon that is heard only once makes nothing") {
     CHECK_FALSE(twin.linked(node, twin.at(far)));
     node.mesh->heard(LanHint{numbered_key(far), *Endpoint::parse("192.168.1.77:51820")}, twin.now);
     bool is_tried = false;
-    for (int i = 0; i < 60 && !is_tried; ++i) {
+    for (int i = 0; i < 20 && !is_tried; ++i) {
         twin.run(1s);
         is_tried = twin.linked(node, twin.at(far));
     }
