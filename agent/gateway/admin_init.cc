@@ -91,7 +91,7 @@ static std::string next_steps(const GatewaySettings& settings, const std::string
             own + "\n";
     if (!exists(settings.org_file))
         text += "Then give fortros-gateway init" + config + " again: it makes the registry.\n";
-    text += "fortros-gateway check-config" + config + " says whether all fits.\n";
+    text += "fortros-gateway check" + config + " says whether all fits.\n";
     text += "fortros-gateway serve" + config +
             " admits nodes that come with an invite: "
             "fortros-gateway invite create" +

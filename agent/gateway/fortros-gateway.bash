@@ -35,7 +35,7 @@ _fortros_gateway() {
         --approval) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$word") && return ;;
     esac
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "serve init check-config allow-relay ${!seconds[*]} backup restore --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve init check allow-relay ${!seconds[*]} backup restore --help --version" -- "$word")
     elif [ "$COMP_CWORD" = 2 ] && [ -n "${seconds[$first]:-}" ]; then
         mapfile -t COMPREPLY < <(compgen -W "${seconds[$first]}" -- "$word")
     elif [ "${word:0:1}" = - ]; then

@@ -72,7 +72,7 @@ constexpr CommandSpec commands[] = {
      "there,\n"
      "the registry. What is there already stays as it is.",
      init_options},
-    {"check-config", "", "check the settings, certificates and keys, and change nothing", "", {}},
+    {"check", "", "check the settings, certificates and keys, and change nothing", "", {}},
     {"allow-relay",
      "",
      "let nodes talk to each other through this host",

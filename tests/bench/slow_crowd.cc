@@ -1,10 +1,11 @@
-// Clients that are slow or silent, in four kinds of equal numbers; whoever is thrown out comes again.
+// Clients that are slow or silent, in five kinds of equal numbers; whoever is thrown out comes again.
 // It runs until it is told to end (SIGTERM), and says then how often that was.
 //
 //   usage: slow-crowd ADDRESS:PORT GATEWAY_NAME COUNT
 //
 //   idle        a connection, and not a word
 //   half-open   the first bytes of a handshake, and no more
+//   quiet       a whole handshake, and not a word after it
 //   slow head   a request, a byte a second
 //   slow body   a whole head, and a body of a byte a second
 //
@@ -36,7 +37,8 @@ namespace {
 
 constexpr std::size_t clients_per_address = 50;
 
-enum class Kind { Idle, HalfOpen, SlowHead, SlowBody };
+enum class Kind { Idle, HalfOpen, Quiet, SlowHead, SlowBody };
+constexpr std::size_t kinds = 5;
 
 struct Ground {
     Loop& loop;
@@ -50,7 +52,7 @@ struct Ground {
 class SlowClient {
 public:
     SlowClient(Ground& ground, std::size_t number)
-        : m_ground(ground), m_number(number), m_kind(static_cast<Kind>(number % 4)) {}
+        : m_ground(ground), m_number(number), m_kind(static_cast<Kind>(number % kinds)) {}
 
     void come() {
         m_tls.reset();
@@ -93,7 +95,7 @@ private:
             SSL_set_connect_state(m_tls.get());
         }
         const int result = SSL_do_handshake(m_tls.get());
-        if (result == 1) return drip();
+        if (result == 1) return m_kind == Kind::Quiet ? wait() : drip();
         const int error = SSL_get_error(m_tls.get(), result);
         ERR_clear_error();
         if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return leave();

@@ -96,9 +96,9 @@ class Commands:
     def read(self, path):
         return self.get(path).decode("utf-8", "replace")
 
-    def wait_until(self, command, *, timeout_s=30):
-        """Until a shell command succeeds; asked again and again inside the guest."""
-        done = self.run(f"until {{ {command}\n}} >/run/command/wait 2>&1; do usleep 100000; done; cat /run/command/wait",
+    def wait_until(self, command, *, before="", timeout_s=30):
+        """Until a shell command succeeds; asked again and again inside the guest. `before`: lines that come first."""
+        done = self.run(f"{before}until {{ {command}\n}} >/run/command/wait 2>&1; do usleep 100000; done; cat /run/command/wait",
                         check=False, timeout_s=timeout_s)
         if done.status != 0:
             said = self.run("cat /run/command/wait", check=False).stdout

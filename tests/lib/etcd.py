@@ -13,6 +13,8 @@ import signal
 import subprocess
 import threading
 
+from lib.org import openssl
+
 CLIENT_PORT, PEER_PORT = 2379, 2479
 READY_LIMIT_S = 60
 END_LIMIT_S = 30
@@ -76,6 +78,40 @@ class Cluster:
     def __exit__(self, *_):
         for member in self._members:
             member.kill()
+
+
+class Certificates:
+    """A CA of etcd's own; a member's certificate and a gateway's. The member needs clientAuth as well: etcd's
+    JSON gateway speaks to etcd itself with it."""
+
+    def __init__(self, home, address="127.0.0.1"):
+        self.ca, self._ca_key = f"{home}/ca.pem", f"{home}/ca.key"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=etcd",
+                "-keyout", self._ca_key, "-out", self.ca)
+        self.member = self._issue(f"{home}/member", f"IP:{address}", "serverAuth,clientAuth")
+        self.elsewhere = self._issue(f"{home}/elsewhere", "IP:127.0.0.9", "serverAuth,clientAuth")
+        self.gateway = self._issue(f"{home}/gateway", "DNS:gateway", "clientAuth")
+
+    def _issue(self, name, alternative, usage):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x",
+                "-CA", self.ca, "-CAkey", self._ca_key, "-addext", f"subjectAltName={alternative}",
+                "-addext", "basicConstraints=critical,CA:FALSE", "-addext", f"extendedKeyUsage={usage}",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem")
+        return f"{name}.pem", f"{name}.key"
+
+    @property
+    def files(self):
+        """What a member and a gateway need, for a machine that they lie on."""
+        return [self.ca, *self.member, *self.gateway]
+
+    def of_member(self, member):
+        """A member's options with this one of the pairs."""
+        return ("--cert-file", member[0], "--key-file", member[1], "--trusted-ca-file", self.ca, "--client-cert-auth")
+
+    @property
+    def settings(self):
+        """Of a gateway's section [Etcd], beside the endpoints."""
+        return f"CA={self.ca}\nCertificate={self.gateway[0]}\nCertificateKey={self.gateway[1]}"
 
 
 class Member:

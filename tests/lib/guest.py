@@ -116,7 +116,7 @@ class Guest:
         return self.commands.read(path)
 
     def wait_until(self, command, **options):
-        return self.commands.wait_until(self._aliases + command, **options)
+        return self.commands.wait_until(command, before=self._aliases, **options)
 
 
 class SharedGuest:

@@ -63,7 +63,7 @@ def block(page, begin):
 RUN_HERE = {
     "certs/make-org org --gateway-name gateway.example.org": ("README.md", "certs/README.md"),
     "scripts/build": ("README.md",),
-    "fortros-gateway check-config": ("README.md",),
+    "fortros-gateway check": ("README.md",),
     "curl": ("README.md",),
     "cp initramfs/default.conf": ("initramfs/README.md",),
     "apt-get install dracut": ("initramfs/README.md",),
@@ -179,7 +179,7 @@ def test_from_nothing_to_a_gateway_that_serves():
     settings = pathlib.Path("/etc/fortros/gateway.conf")
     assert "Endpoints=203.0.113.5:51820" in settings.read_text()
     settings.write_text(settings.read_text().replace("#PrivateKey=", "Manage=no\n#PrivateKey=", 1))  # no WireGuard here
-    commands = block("README.md", "fortros-gateway check-config")
+    commands = block("README.md", "fortros-gateway check")
     reader.run(commands[0])
     serve = re.sub(r"\s+", " ", commands[1])
     assert serve == "fortros-gateway serve --config /etc/fortros/gateway.conf", serve

@@ -208,7 +208,7 @@ def test_bad_settings_name_file_and_line():
     where.settings.write_text(text + "Colour=blue\n")
     line = len(text.splitlines()) + 1
     expect_failure(where, ("serve",), 3, f"gateway.conf:{line}:", "Colour=")
-    expect_failure(where, ("check-config",), 3, f"gateway.conf:{line}:")
+    expect_failure(where, ("check",), 3, f"gateway.conf:{line}:")
     where.settings.unlink()
     expect_failure(where, ("serve",), 3, "gateway.conf", "No such file")
     where.settings.write_text(text)
@@ -221,7 +221,7 @@ def test_credentials_that_do_not_fit_are_found_before_anything_serves():
     def broken(how, *parts):
         where = another_site()
         how(where)
-        for command in ("serve", "check-config"):
+        for command in ("serve", "check"):
             expect_failure(where, (command,), 4, *parts)
 
     def remove(name):
@@ -262,8 +262,8 @@ def test_certificates_that_end_are_named_and_do_not_keep_it_from_serving():
                                      (day, 30 * day, 4, "is not valid before")):
         where = another_site()
         site().org.forge(where.gateway, begin=begin, end=end)
-        status, out, error = where.run("check-config")
-        expect(status, level, f"the exit code of check-config: {error}")
+        status, out, error = where.run("check")
+        expect(status, level, f"the exit code of check: {error}")
         assert f"gateway.pem' {words}" in out + error, out + error
         with where.start() as server:
             (line,) = [line for line in server.lines if "event=certificate " in line]
@@ -275,7 +275,7 @@ def test_certificates_that_end_are_named_and_do_not_keep_it_from_serving():
 def test_check_config_changes_nothing():
     """A look would make a database as root that the service can't write."""
     where = another_site()
-    out = where.admin("check-config")
+    out = where.admin("check")
     assert where.org.prefix in out and where.gateway.wireguard_public in out, out
     assert not where.database.exists()
 
@@ -284,7 +284,7 @@ def test_an_exposed_key_is_warned_about():
     """Nobody would notice that every user of the host can pose as the gateway."""
     where = another_site()
     (where.home / "wireguard.key").chmod(0o644)
-    assert "wireguard.key' can be read by others" in where.admin("check-config")
+    assert "wireguard.key' can be read by others" in where.admin("check")
 
 
 def test_a_taken_port_is_an_error_of_its_own():

@@ -13,9 +13,8 @@ import threading
 import time
 import urllib.request
 
-from lib.etcd import Cluster
+from lib.etcd import Certificates, Cluster
 from lib.gateway import ADDRESS, END_LIMIT_S, OUT, PROGRAM, Site, expect
-from lib.org import openssl
 
 TIME_LIMIT_S = 300
 TAKES_S = 60
@@ -293,31 +292,12 @@ def test_while_etcd_says_nothing_a_stranger_is_refused_as_ever():
 
 # --- TLS ---
 
-class Certificates:
-    """A CA of etcd's own; a member's certificate and a gateway's. The member needs clientAuth as well: etcd's
-    JSON gateway speaks to etcd itself with it."""
+def tls_cluster(certificates, member):
+    return Cluster(folder(), scheme="https", options=certificates.of_member(member))
 
-    def __init__(self, home):
-        self.ca, self._ca_key = f"{home}/ca.pem", f"{home}/ca.key"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=etcd",
-                "-keyout", self._ca_key, "-out", self.ca)
-        self.member = self._issue(f"{home}/member", "IP:127.0.0.1", "serverAuth,clientAuth")
-        self.elsewhere = self._issue(f"{home}/elsewhere", "IP:127.0.0.9", "serverAuth,clientAuth")
-        self.gateway = self._issue(f"{home}/gateway", "DNS:gateway", "clientAuth")
 
-    def _issue(self, name, alternative, usage):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x",
-                "-CA", self.ca, "-CAkey", self._ca_key, "-addext", f"subjectAltName={alternative}",
-                "-addext", "basicConstraints=critical,CA:FALSE", "-addext", f"extendedKeyUsage={usage}",
-                "-keyout", f"{name}.key", "-out", f"{name}.pem")
-        return f"{name}.pem", f"{name}.key"
-
-    def cluster(self, member):
-        return Cluster(folder(), scheme="https", options=(
-            "--cert-file", member[0], "--key-file", member[1], "--trusted-ca-file", self.ca, "--client-cert-auth"))
-
-    def settings(self, cluster):
-        return f"{cluster.settings}\nCA={self.ca}\nCertificate={self.gateway[0]}\nCertificateKey={self.gateway[1]}"
+def tls_settings(certificates, cluster):
+    return f"{cluster.settings}\n{certificates.settings}"
 
 
 def failure_of(settings):
@@ -329,11 +309,11 @@ def failure_of(settings):
 def test_members_and_gateway_prove_themselves_to_one_another():
     """Who gets between would decide who is a member."""
     certificates, strangers = Certificates(folder()), Certificates(folder())
-    with certificates.cluster(certificates.member) as cluster:
-        site = Site(folder(), etcd=certificates.settings(cluster))
+    with tls_cluster(certificates, certificates.member) as cluster:
+        site = Site(folder(), etcd=tls_settings(certificates, cluster))
         with site.start(), site.client() as node:
             expect(node.tell(f"enroll 1 {site.invite()}")["status"], 200, "an enrolment")
-        assert "certificate verify failed" in failure_of(strangers.settings(cluster))
+        assert "certificate verify failed" in failure_of(tls_settings(strangers, cluster))
         assert "certificate" in failure_of(f"{cluster.settings}\nCA={certificates.ca}")
-    with certificates.cluster(certificates.elsewhere) as cluster:
-        assert "certificate verify failed" in failure_of(certificates.settings(cluster))
+    with tls_cluster(certificates, certificates.elsewhere) as cluster:
+        assert "certificate verify failed" in failure_of(tls_settings(certificates, cluster))

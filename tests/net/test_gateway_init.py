@@ -70,10 +70,10 @@ def test_from_nothing_to_a_gateway_that_admits_a_node():
         out, note = where.init()
         expect(out, [f"kept  {where.settings}", f"kept  {key}", f"made  {where.database}"], "what it has made now")
         expect((mode(where.database.parent), mode(where.database)), (0o700, 0o600), "the modes")
-        assert "certs/" not in note and "check-config" in note, note
+        assert "certs/" not in note and "fortros-gateway check" in note, note
     finally:
         os.umask(umask)
-    where.admin("check-config")
+    where.admin("check")
     with Server(where), Client(where) as node:
         expect(node.tell(f"enroll 1 {where.invite()}")["status"], 200, "an enrolment")
     before = contents(where.folder)

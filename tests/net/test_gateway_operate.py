@@ -267,7 +267,7 @@ def test_by_default_it_is_this_host_alone_that_may_ask():
     made = new_site()
     text = made.settings.read_text(encoding="ascii")
     made.settings.write_text(text.replace(f"[Operate]\nListen={made.operate}\n", ""), encoding="ascii")
-    assert f"for operators    {ADDRESS}:{DEFAULT_PORT}" in made.admin("check-config")
+    assert f"for operators    {ADDRESS}:{DEFAULT_PORT}" in made.admin("check")
     with made.start(), socket.create_connection((ADDRESS, DEFAULT_PORT)) as plain:
         plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         ((status, _, _),) = answers_in(read_all(plain))

@@ -101,6 +101,8 @@ def test_whoever_was_told_yes_is_a_member_after_the_cut():
         machine.serve()
         known = {node["public_key"] for node in json.loads(guest.run("fortros-gateway node list --json").stdout)}
         assert members <= known, f"{len(members - known)} of {len(members)} that were told yes are forgotten"
+        used = [entry["used"] for entry in json.loads(guest.run("fortros-gateway invite list --json").stdout)]
+        assert used == [len(known)], f"the invite is spent {used} times, and {len(known)} are members"
         peers = set(guest.run("wg show fortros0 peers").stdout.split())
         assert peers == known, f"{len(peers)} peers, {len(known)} members"
         guest.run("fortros-gateway audit verify")

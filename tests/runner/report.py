@@ -8,6 +8,7 @@ import threading
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDER = TOP / "build/test"
 OUTPUT_LIMIT_LINES = 400  # of a failed test's output; the file named beside it has all
+REPEATED, REPEATED_LINES = 3, 80  # failures that are shown again at the end, where a log that was cut still has them
 WORDS = {"passed": "ok  ", "failed": "FAIL", "skipped": "skip"}
 
 
@@ -58,9 +59,11 @@ class Report:
     def finish(self):
         """The last lines; the exit status."""
         self.save()
-        failed = [outcome.name for outcome in self.outcomes if outcome.status == "failed"]
+        failed = [outcome for outcome in self.outcomes if outcome.status == "failed"]
+        for outcome in failed[:REPEATED]:
+            print(f"\n{outcome.name}:\n{tail(outcome.detail, REPEATED_LINES)}")
         if failed:
-            print("failed: " + "; ".join(failed))
+            print("failed: " + "; ".join(outcome.name for outcome in failed))
         if not self.outcomes:
             print("no test has this name")
         print(f"{self.count('passed')} passed, {len(failed)} failed, {self.count('skipped')} skipped", flush=True)
@@ -71,8 +74,8 @@ def wanted(name, names):
     return not names or any(part.lower() in name.lower() for part in names)
 
 
-def tail(text):
+def tail(text, limit=OUTPUT_LIMIT_LINES):
     lines = text.splitlines()
-    if len(lines) > OUTPUT_LIMIT_LINES:
-        lines = [f"... {len(lines) - OUTPUT_LIMIT_LINES} lines before", *lines[-OUTPUT_LIMIT_LINES:]]
+    if len(lines) > limit:
+        lines = [f"... {len(lines) - limit} lines before", *lines[-limit:]]
     return "\n".join(lines)
