@@ -20,6 +20,7 @@ public:
     Plan make() {
         neighbours_on_the_link();
         for (std::size_t order = 0; order < m_budget.sorts; ++order) fallback(order);
+        everybody();
         const std::size_t settled = m_scored;
         const std::size_t left = m_budget.target - std::min(settled, m_budget.target);
         const std::size_t talking = talked_with(left - std::min(left, near_minimum));
@@ -63,8 +64,19 @@ private:
                 if (fallback_to(*ring[at], order, at / 2)) break;
     }
 
-    // Whether it will do, and no substitute is needed.
+    // Where there are places for all, nobody has to earn one.
+    void everybody() {
+        const auto others = m_members.neighbours(m_self, 0, m_budget.target / 2 + 1);
+        if (others.size() > m_budget.target) return;
+        for (const Member* other : others) wish_for(*other, Why::Everybody, 0, 0);
+    }
+
     bool fallback_to(const Member& member, std::size_t order, std::size_t depth) {
+        return wish_for(member, Why::Fallback, order, depth);
+    }
+
+    // Whether it will do, and no substitute is needed.
+    bool wish_for(const Member& member, Why why, std::size_t order, std::size_t depth) {
         const Candidate* known = find(member.key);
         const bool linked = known && known->merits.linked;
         if (!linked && (m_wall && member.not_after < *m_wall)) return false;
@@ -73,7 +85,7 @@ private:
                 m_waiting.push_back(member.key);
             return false;
         }
-        wish({member.key, Why::Fallback, static_cast<std::uint8_t>(order),
+        wish({member.key, why, static_cast<std::uint8_t>(order),
               static_cast<std::uint8_t>(depth), known ? value(*known) : 0});
         return !linked || known->works;
     }
@@ -155,6 +167,7 @@ std::string Wish::in_words() const {
             return "fallback order " + std::to_string(order) +
                    (depth > 0 ? ", for " + std::to_string(depth) + " nearer that can't be had"
                               : "");
+        case Why::Everybody: return "a place for everybody";
         case Why::Demand: return "traffic";
         case Why::Near: return "near";
         case Why::Lifeline: return "its lifeline";

@@ -1,6 +1,7 @@
 // Whom a node wishes for, and why: its neighbours on the link, those it talks with, the nearest, and
-// some that follow from keys alone (the fallback), so that the whole stays one piece. Pure; what is
-// wished for is then asked for (negotiation.h), and may be refused.
+// some that follow from keys alone (the fallback), so that the whole stays one piece; and everybody in an
+// org that has no more nodes than places. Pure; what is wished for is then asked for (negotiation.h), and
+// may be refused.
 #pragma once
 
 #include <cstddef>
@@ -57,7 +58,7 @@ struct Candidate {
     bool lan = false;     // on the same link, by its beacon or because it was reached there
 };
 
-enum class Why : std::uint8_t { Lan, Fallback, Demand, Near, Lifeline };
+enum class Why : std::uint8_t { Lan, Fallback, Everybody, Demand, Near, Lifeline };
 
 struct Wish {
     PublicKey key;

@@ -45,6 +45,20 @@ TEST_CASE("with nothing measured the fallback's neighbours are wished for") {
         CHECK(wishes(plan, member->key));
 }
 
+// Two of five would talk through a lighthouse until they have had enough to say, which one in sixteen pairs
+// would notice and nobody understand.
+TEST_CASE("in an org that has no more nodes than places everybody is wished for") {
+    Setting few(15);
+    few.about(numbered_key(3)).willing = false;
+    const Plan plan = few.make();
+    CHECK(plan.wishes.size() == 13);
+    CHECK_FALSE(wishes(plan, numbered_key(3)));
+    CHECK(count(plan, Why::Fallback) + count(plan, Why::Everybody) == 13);
+    CHECK(Setting(16).make().wishes.size() <= 8);
+    few.budget.target = 7;
+    CHECK(few.make().wishes.size() <= 8);
+}
+
 // A link that has just been found not to work would be asked for again in seconds, for ever.
 TEST_CASE("a neighbour that is held back is not waited for") {
     Setting setting(1000);
