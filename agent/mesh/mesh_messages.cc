@@ -57,9 +57,15 @@ void Mesh::State::received_probe(const Member& from, Via via, const LinkMessage&
         }
     }
     if (!serves()) echo.introductions = introductions_for(from.key, now);
-    // It tries the direct path, too, and its handshake gets through only if this end's NAT is open.
-    if (via == Via::Relay && contact && contact->tunnel && !contact->tunnel->path.carries())
-        send(from.key, Via::Direct, echo);
+    // To it the direct path is dead. It tries that, too, and gets through only if this end's NAT is open; where
+    // the path works from here, it learns that by a probe.
+    if (via == Via::Relay && contact && contact->tunnel) {
+        if (contact->tunnel->path.carries())
+            contact->tunnel->path.measure();
+        else
+            send(from.key, Via::Direct, echo);
+        reschedule(*contact);
+    }
     // Back by the way that it came.
     send(from.key, via, std::move(echo));
     if (!serves() && !from.relays()) negotiation.heard(from.key, message, {}, now);

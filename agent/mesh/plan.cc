@@ -31,6 +31,9 @@ public:
     }
 
 private:
+    // What has come of a wish: a link that works, one that may come, or nothing that would do.
+    enum class Prospect : std::uint8_t { None, Hoped, Had };
+
     const Candidate* find(const PublicKey& key) const {
         const auto at = std::ranges::lower_bound(m_candidates, key, {}, &Candidate::key);
         return at != m_candidates.end() && at->key == key ? &*at : nullptr;
@@ -56,12 +59,25 @@ private:
         for (const Candidate* some : lan) wish({some->key, Why::Lan, 0, 0, value(*some)});
     }
 
+    // One neighbour to each side of the ring: the nearest that can be had. Until it is had, a substitute that
+    // works stays; what is only hoped for would cost a link each time that the hope is in vain.
     void fallback(std::size_t order) {
         const std::size_t depth = m_budget.lonely ? fallback_depth_lonely : fallback_depth;
         const auto ring = m_members.neighbours(m_self, order, depth);
-        for (std::size_t side = 0; side < 2; ++side)
-            for (std::size_t at = side; at < ring.size(); at += 2)
-                if (fallback_to(*ring[at], order, at / 2)) break;
+        for (std::size_t side = 0; side < 2; ++side) {
+            bool hopes = false;
+            for (std::size_t at = side; at < ring.size(); at += 2) {
+                if (hopes && !is_had(*ring[at])) continue;
+                const Prospect prospect = fallback_to(*ring[at], order, at / 2);
+                if (prospect == Prospect::Had) break;
+                hopes = hopes || prospect == Prospect::Hoped;
+            }
+        }
+    }
+
+    bool is_had(const Member& member) const {
+        const Candidate* known = find(member.key);
+        return known && known->merits.linked && known->works;
     }
 
     // Where there are places for all, nobody has to earn one.
@@ -71,23 +87,23 @@ private:
         for (const Member* other : others) wish_for(*other, Why::Everybody, 0, 0);
     }
 
-    bool fallback_to(const Member& member, std::size_t order, std::size_t depth) {
+    Prospect fallback_to(const Member& member, std::size_t order, std::size_t depth) {
         return wish_for(member, Why::Fallback, order, depth);
     }
 
-    // Whether it will do, and no substitute is needed.
-    bool wish_for(const Member& member, Why why, std::size_t order, std::size_t depth) {
+    Prospect wish_for(const Member& member, Why why, std::size_t order, std::size_t depth) {
         const Candidate* known = find(member.key);
         const bool linked = known && known->merits.linked;
-        if (!linked && (m_wall && member.not_after < *m_wall)) return false;
+        if (!linked && (m_wall && member.not_after < *m_wall)) return Prospect::None;
         if (known && !linked && !known->willing) {
             if (!known->held && !std::ranges::contains(m_waiting, member.key))
                 m_waiting.push_back(member.key);
-            return false;
+            return Prospect::None;
         }
-        wish({member.key, why, static_cast<std::uint8_t>(order),
-              static_cast<std::uint8_t>(depth), known ? value(*known) : 0});
-        return !linked || known->works;
+        wish({member.key, why, static_cast<std::uint8_t>(order), static_cast<std::uint8_t>(depth),
+              known ? value(*known) : 0});
+        if (!linked) return Prospect::Hoped;
+        return known->works ? Prospect::Had : Prospect::None;
     }
 
     // The best of those that `eligible` accepts, at most `places`; how many are new in the plan.

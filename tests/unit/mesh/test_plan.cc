@@ -135,6 +135,25 @@ TEST_CASE(
     CHECK(at->in_words() == "fallback order 2, for 2 nearer that can't be had");
 }
 
+// A nearer one that NATs leave no way to is asked again each few hours, and each time a link that works would go.
+TEST_CASE("a substitute that works stays until somebody nearer in the order is had") {
+    Setting setting(1000);
+    const auto ring = setting.members.neighbours(numbered_key(0), 2, 3);
+    auto& nearer = setting.about(ring[0]->key);
+    auto& substitute = setting.about(ring[4]->key);
+    substitute.merits.linked = substitute.works = true;
+    CHECK(wishes(setting.make(), ring[0]->key));
+    CHECK(wishes(setting.make(), ring[4]->key));
+    CHECK_FALSE(wishes(setting.make(), ring[2]->key));
+    substitute.works = false;
+    CHECK_FALSE(wishes(setting.make(), ring[4]->key));
+    substitute.works = true;
+    nearer.merits.linked = true;
+    CHECK(wishes(setting.make(), ring[4]->key));
+    nearer.works = true;
+    CHECK_FALSE(wishes(setting.make(), ring[4]->key));
+}
+
 // The links would go to whoever is loudest, and the mesh would fall into cliques.
 TEST_CASE("traffic and nearness share what the fallback leaves, and traffic does not take it all") {
     Setting setting(1000);
