@@ -134,9 +134,9 @@ Welcome Mesh::State::welcome_of(const Member& from, Instant now) const {
     out.lonely_room = limit - std::min(limit, used);
     out.room = limit - std::min(limit, used + lonely_places);
     if (is_lan) out.room = std::max<std::size_t>(out.room, 1);
-    // Whom this node talks with it would ask itself.
+    // Whom this node talks with it would ask itself, or keep.
     const bool is_busy =
-        contact != contacts.end() && contact->second.demand.at(now) >= demand_to_gain;
+        contact != contacts.end() && contact->second.demand.at(now) >= demand_to_keep;
     if (is_busy) out.room = std::max(out.room, out.lonely_room);
     return out;
 }
@@ -153,7 +153,7 @@ void Mesh::State::received_want(const Member& from, const LinkMessage& message, 
     learn(contact, message, now);
     const Welcome welcome = welcome_of(from, now);
     const bool is_lonely = message.standing.links <= lonely_links;
-    const bool is_busy = contact.demand.at(now) >= demand_to_gain;
+    const bool is_busy = contact.demand.at(now) >= demand_to_keep;
     if ((is_lonely || is_busy) && welcome.lonely_room == 0 && welcome.reachable) room_needed = true;
     negotiation.heard(from.key, message, welcome, now);
     if (room_needed) plan_soon(now);
@@ -165,10 +165,9 @@ void Mesh::State::received_may_leave(const Member& from, const LinkMessage& mess
     Welcome welcome;
     if (contact && contact->tunnel) {
         contact->standing = message.standing;
-        const bool is_weak = contact->wish && contact->wish->why == Why::Near;
-        const bool yields =
-            is_weak && message.standing.room == 0 && negotiation.firm_links() > yield_links;
-        welcome.keep = contact->wish && !yields;
+        const bool yields = contact->wish && is_weak(contact->wish->why) &&
+                            message.standing.room == 0 && negotiation.firm_links() > yield_links;
+        welcome.keep = contact->wish && contact->wish->why != Why::Kept && !yields;
         if (yields) hold(*contact, HeldFor::Yielded, yield_hold, yield_hold, now);
     }
     negotiation.heard(from.key, message, welcome, now);

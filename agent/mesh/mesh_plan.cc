@@ -133,8 +133,7 @@ void Mesh::State::make_plan(Instant now) {
 }
 
 void Mesh::State::follow(const Plan& plan, Instant now) {
-    const std::size_t places = free_places();
-    const Difference todo = difference(plan, negotiation.all(), std::min(asks_a_round, places));
+    const Difference todo = difference(plan, negotiation.all(), asks_a_round, free_places());
     for (auto& [key, contact] : contacts) contact.wish.reset();
     for (const Wish& wish : plan.wishes) {
         const Member* member = members->find(wish.key);
@@ -162,7 +161,7 @@ void Mesh::State::follow(const Plan& plan, Instant now) {
     }
     for (const PublicKey& key : todo.spare)
         if (Contact* contact = find(key)) spare(*contact, now);
-    if (todo.more && places > 0) plan_due = now + round_interval;
+    if (todo.more) plan_due = now + round_interval;
 }
 
 // A link that nothing speaks for. It may be wanted again in a moment, so it is let go later.
@@ -183,7 +182,7 @@ void Mesh::State::make_room(Instant now) {
     double least_value = 0;
     for (auto& [key, contact] : contacts) {
         if (!contact.tunnel || contact.tunnel->on_lan || contact.released_until > now) continue;
-        if (contact.wish && contact.wish->why != Why::Near) continue;
+        if (contact.wish && !is_weak(contact.wish->why)) continue;
         const Candidate some = candidate(contact, now);
         if (some.merits.lifeline) continue;
         const double value = score(some.merits).value() + (contact.wish ? 100 : 0);
@@ -245,15 +244,19 @@ void Mesh::State::explore(Instant now) {
     std::size_t links = 0;
     Contact* next = nullptr;
     Contact* first = nullptr;
+    Contact* overdue = nullptr;
     for (auto& [key, contact] : contacts) {
         if (!contact.tunnel || !contact.tunnel->path.carries()) continue;
-        // Whom nobody can wake is measured when it wakes by itself, and asked for where it never does.
+        // Whom nobody can wake is measured when it wakes by itself, and asked for where it never does: it may have
+        // started anew, and not know of the link.
         const bool is_asleep = contact.standing && contact.standing->sleeps && rests(contact, now);
         if (is_asleep && contact.tunnel->path.echoed_within(sleep_limit, now)) continue;
         ++links;
+        if (is_asleep) overdue = &contact;
         if (!first) first = &contact;
         if (!next && key > explored) next = &contact;
     }
+    if (overdue) next = overdue;
     if (!next) next = first;
     if (next) {
         explored = next->key;

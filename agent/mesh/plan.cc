@@ -26,6 +26,7 @@ public:
         const std::size_t talking = talked_with(left - std::min(left, near_minimum));
         nearest(left - std::min(left, talking));
         lifelines();
+        if (m_budget.reluctance > 0) kept();
         std::ranges::sort(m_wishes, {}, &Wish::key);
         return {std::move(m_wishes), std::move(m_waiting)};
     }
@@ -164,6 +165,12 @@ private:
                 wish({some.key, Why::Lifeline, 0, 0, value(some)});
     }
 
+    // A node that rests leaves nobody for whom nothing speaks any more, as long as there is a place.
+    void kept() {
+        best(Why::Kept, m_budget.limit - std::min(m_scored, m_budget.limit),
+             [](const Candidate& some) { return some.merits.linked && some.works; });
+    }
+
     const PublicKey& m_self;
     const Members& m_members;
     std::span<const Candidate> m_candidates;
@@ -187,6 +194,7 @@ std::string Wish::in_words() const {
         case Why::Demand: return "traffic";
         case Why::Near: return "near";
         case Why::Lifeline: return "its lifeline";
+        case Why::Kept: return "nothing, and nobody needs the place";
     }
     return {};
 }
@@ -197,18 +205,22 @@ Plan plan(const PublicKey& self, const Members& members, std::span<const Candida
 }
 
 Difference difference(const Plan& plan, const std::map<PublicKey, Agreement>& have,
-                      std::size_t limit) {
+                      std::size_t limit, std::size_t places) {
     Difference out;
     for (const Wish& wish : plan.wishes) {
         const auto known = have.find(wish.key);
         if (known != have.end() && known->second.wished) continue;
         // What is agreed already costs nothing to wish for.
-        const bool is_free = known != have.end() && known->second.linked();
-        if (!is_free && limit == 0) {
-            out.more = true;
-            continue;
+        if (known == have.end() || !known->second.linked()) {
+            const bool needs_place = wish.why != Why::Lan;
+            if (needs_place && places == 0) continue;
+            if (limit == 0) {
+                out.more = true;
+                continue;
+            }
+            --limit;
+            if (needs_place) --places;
         }
-        if (!is_free) --limit;
         out.ask.push_back(wish.key);
     }
     for (const auto& [key, agreement] : have) {

@@ -23,9 +23,10 @@ namespace fortros::mesh {
 // Traffic that makes a direct link, and what keeps it: bytes, decayed (score.h).
 inline constexpr double demand_to_gain = 256 * 1024;
 inline constexpr double demand_to_keep = 64 * 1024;
-// A node that rests has had time for all traffic that goes on and on: it wants more for a new link.
+// A node that rests has had time for all traffic that goes on and on, and wants more for a new link: what comes to
+// this much in the end has come to demand_to_gain within the time that a node searches (score.h's half-life).
 constexpr double demand_wanted(double reluctance) {
-    return reluctance > 0 ? 2 * demand_to_gain : demand_to_gain;
+    return reluctance > 0 ? 4 * demand_to_gain : demand_to_gain;
 }
 // So many places there are for the nearest whatever the traffic.
 inline constexpr std::size_t near_minimum = 2;
@@ -58,7 +59,9 @@ struct Candidate {
     bool lan = false;     // on the same link, by its beacon or because it was reached there
 };
 
-enum class Why : std::uint8_t { Lan, Fallback, Everybody, Demand, Near, Lifeline };
+enum class Why : std::uint8_t { Lan, Fallback, Everybody, Demand, Near, Lifeline, Kept };
+// Whether a link for this may go where somebody needs its place.
+constexpr bool is_weak(Why why) { return why == Why::Near || why == Why::Kept; }
 
 struct Wish {
     PublicKey key;
@@ -84,12 +87,12 @@ Plan plan(const PublicKey& self, const Members& members, std::span<const Candida
 // What to do to come from the agreements that there are to those wished for: a bounded number of
 // new ones a round; links that are not wished for are for the caller to let go (it knows since when).
 struct Difference {
-    std::vector<PublicKey> ask{};     // at most `limit`
+    std::vector<PublicKey> ask{};     // at most `limit`, and of those that need a place `places`
     std::vector<PublicKey> forget{};  // to be asked some time, and no longer worth it
     std::vector<PublicKey> spare{};   // agreed, and no longer wished
     bool more = false;                // there would have been more to ask
 };
 Difference difference(const Plan& plan, const std::map<PublicKey, Agreement>& have,
-                      std::size_t limit);
+                      std::size_t limit, std::size_t places);
 
 }  // namespace fortros::mesh

@@ -89,7 +89,7 @@ TEST_CASE("the longer a node has rested, the nearer somebody new must be") {
 // Two that are as near as each other and linked for other reasons would take turns in the last place.
 TEST_CASE("at rest whoever is wished for stays wished for, and as far as he may have become") {
     Setting setting(1000);
-    setting.budget.target = 9;
+    setting.budget.target = setting.budget.limit = 9;
     setting.budget.reluctance = 20;
     for (const unsigned i : {901U, 902U}) {
         auto& linked = setting.about(numbered_key(i));
@@ -107,12 +107,28 @@ TEST_CASE("at rest whoever is wished for stays wished for, and as far as he may 
     CHECK_FALSE(wishes(setting.make(), numbered_key(902)));
 }
 
+// What was wished for while the world was another would end link by link for an hour after.
+TEST_CASE("a node that rests keeps whom it has while there is a place, and one that searches does not") {
+    Setting setting(1000);
+    for (const unsigned i : {901U, 902U, 903U}) {
+        auto& far = setting.about(numbered_key(i));
+        far.merits = {.rtt = 300ms, .measured = true, .linked = true};
+        far.works = i != 903;
+    }
+    CHECK(setting.make().wishes.size() == 8);
+    setting.budget.reluctance = 1;
+    CHECK(count(setting.make(), Why::Kept) == 2);
+    CHECK_FALSE(wishes(setting.make(), numbered_key(903)));
+    setting.budget.limit = 9;
+    CHECK(count(setting.make(), Why::Kept) == 1);
+}
+
 // Traffic that hardly is worth a link would make one hours later, when its decayed sum gets there at last.
 TEST_CASE(
-    "a node that rests wants twice the traffic for a new link, and no more for one that it has") {
+    "a node that rests wants more traffic for a new link, and no more for one that it has") {
     Setting setting(1000);
     auto& busy = setting.about(numbered_key(901));
-    busy.merits.demand = 1.5 * demand_to_gain;
+    busy.merits.demand = 3 * demand_to_gain;
     CHECK(wishes(setting.make(), numbered_key(901)));
     setting.budget.reluctance = 1;
     CHECK_FALSE(wishes(setting.make(), numbered_key(901)));
@@ -139,6 +155,8 @@ TEST_CASE(
 TEST_CASE("a substitute that works stays until somebody nearer in the order is had") {
     Setting setting(1000);
     const auto ring = setting.members.neighbours(numbered_key(0), 2, 3);
+    setting.about(ring[0]->key);
+    setting.about(ring[4]->key);
     auto& nearer = setting.about(ring[0]->key);
     auto& substitute = setting.about(ring[4]->key);
     substitute.merits.linked = substitute.works = true;
@@ -212,10 +230,20 @@ TEST_CASE("an expired member is not wished for, but keeps the link that it has")
 // A burst of wants would be a burst of handshakes, which a responder drops beyond 20 a second.
 TEST_CASE("only so many are asked in one round") {
     const Setting setting(1000);
-    const Difference some = difference(setting.make(), {}, 3);
+    const Difference some = difference(setting.make(), {}, 3, 100);
     CHECK(some.ask.size() == 3);
     CHECK(some.more);
-    CHECK(difference(setting.make(), {}, 100).ask.size() == 8);
+    CHECK(difference(setting.make(), {}, 100, 100).ask.size() == 8);
+}
+
+// A node that is full would reach the machine on the desk beside by way of another town.
+TEST_CASE("who is on the link is asked although there is no place left") {
+    Setting setting(1000);
+    setting.about(numbered_key(901)).lan = true;
+    const Difference full = difference(setting.make(), {}, 3, 0);
+    CHECK(full.ask == std::vector{numbered_key(901)});
+    CHECK_FALSE(full.more);
+    CHECK(difference(setting.make(), {}, 100, 2).ask.size() == 3);
 }
 
 // Whoever asks why a peer was chosen would get a number.

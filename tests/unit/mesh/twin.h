@@ -117,6 +117,11 @@ public:
         now = end;
     }
 
+    // A beacon on its link.
+    void hear(Node& node, const LanHint& hint) {
+        node.mesh->heard(hint, now);
+        wake(node, now);
+    }
     // Traffic on the overlay: a packet and its answer, by whatever way leads there.
     bool talk(Node& a, Node& b, std::uint64_t bytes = 1000) {
         const bool there = carry(a, b, bytes), back = carry(b, a, bytes);
