@@ -6,7 +6,9 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -245,12 +247,31 @@ Status Netlink::send(ByteView bytes, std::string_view what) {
     return {};
 }
 
-// One datagram from the kernel. The buffer belongs to one exchange and wipes itself after it:
-// WireGuard's dumps carry the private key.
-Result<ByteView> Netlink::receive(SecretBytes& buffer, std::string_view what) {
+// What one exchange receives. It wipes itself after it, as WireGuard's dumps carry the private key; on the
+// stack, and only what was written, as an exchange is short and the buffer is not.
+class Netlink::ReceiveBuffer {
+public:
+    ReceiveBuffer() {}  // NOLINT(*-member-init, modernize-use-equals-default): nobody reads what was not received
+    ReceiveBuffer(const ReceiveBuffer&) = delete;
+    ReceiveBuffer& operator=(const ReceiveBuffer&) = delete;
+    ~ReceiveBuffer() { wipe(m_bytes.data(), m_written); }
+
+    std::span<std::uint8_t> space() { return m_bytes; }
+    ByteView received(std::size_t size) {
+        m_written = std::max(m_written, size);
+        return ByteView(m_bytes).first(size);
+    }
+
+private:
+    alignas(nlmsghdr) std::array<std::uint8_t, receive_buffer_size> m_bytes;
+    std::size_t m_written = 0;
+};
+
+// One datagram from the kernel.
+Result<ByteView> Netlink::receive(ReceiveBuffer& buffer, std::string_view what) {
     while (true) {
         sockaddr_nl sender{};
-        iovec space{.iov_base = buffer.writable().data(), .iov_len = buffer.size()};
+        iovec space{.iov_base = buffer.space().data(), .iov_len = buffer.space().size()};
         msghdr message{};
         message.msg_name = &sender;
         message.msg_namelen = sizeof(sender);
@@ -263,10 +284,11 @@ Result<ByteView> Netlink::receive(SecretBytes& buffer, std::string_view what) {
         if (size < 0 && errno == ENOBUFS)
             return std::unexpected(Error{ErrorCode::Exhausted, std::string(what), ENOBUFS});
         if (size < 0) return fail_errno(errno, std::string(what));
+        const ByteView answer = buffer.received(static_cast<std::size_t>(size));
         if (message.msg_flags & MSG_TRUNC)
             return fail(ErrorCode::Io, std::string(what), "the kernel's answer was cut off");
         if (sender.nl_pid != 0) continue;  // only the kernel is believed
-        return buffer.view().first(static_cast<std::size_t>(size));
+        return answer;
     }
 }
 
@@ -274,7 +296,7 @@ Status Netlink::talk(NetlinkMessage& request, std::string_view what,
                      const OnNetlinkMessage& on_message) {
     TRY(prepare(request, NLM_F_ACK, what));
     TRY(send(request.view(), what));
-    SecretBytes buffer(receive_buffer_size);
+    ReceiveBuffer buffer;
     NetlinkProgress progress;
     while (!progress.ended)
         progress =
@@ -296,7 +318,7 @@ Status Netlink::talk_batch(std::span<NetlinkMessage> requests, std::string_view 
     TRY(send(datagram, what));
     // Answers come in the order of the requests; an error of the batch as a whole carries the
     // number of its first message.
-    SecretBytes buffer(receive_buffer_size);
+    ReceiveBuffer buffer;
     std::uint32_t waiting = begin + 1;
     while (waiting != m_sequence) {
         const ByteView answer = TRY(receive(buffer, what));
@@ -309,7 +331,7 @@ Status Netlink::talk_batch(std::span<NetlinkMessage> requests, std::string_view 
 
 Status Netlink::dump(NetlinkMessage& request, std::string_view what,
                      const std::function<void()>& restart, const OnNetlinkMessage& on_message) {
-    SecretBytes buffer(receive_buffer_size);
+    ReceiveBuffer buffer;
     for (int attempt = 0; attempt < dump_attempts; ++attempt) {
         restart();
         TRY(prepare(request, NLM_F_DUMP, what));
@@ -336,7 +358,7 @@ Status Netlink::dump(NetlinkMessage& request, std::string_view what,
 
 Result<bool> Netlink::receive_events(const OnNetlinkMessage& on_message) {
     constexpr std::string_view what = "cannot read the kernel's events";
-    SecretBytes buffer(receive_buffer_size);
+    ReceiveBuffer buffer;
     auto datagram = receive(buffer, what);
     if (!datagram && datagram.error().code == ErrorCode::Timeout) return false;
     ByteView events = TRY(std::move(datagram));

@@ -215,11 +215,12 @@ public:
     Result<bool> receive_events(const OnNetlinkMessage& on_message);
 
 private:
+    class ReceiveBuffer;
     explicit Netlink(Fd socket) : m_socket(std::move(socket)) {}
     Status dump(NetlinkMessage& request, std::string_view what,
                 const std::function<void()>& restart, const OnNetlinkMessage& on_message);
     Status send(ByteView bytes, std::string_view what);
-    Result<ByteView> receive(SecretBytes& buffer, std::string_view what);
+    Result<ByteView> receive(ReceiveBuffer& buffer, std::string_view what);
     // Numbers and checks a request.
     Status prepare(NetlinkMessage& request, unsigned flags, std::string_view what);
 
