@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gateway/audit_chain.h"
@@ -28,7 +29,7 @@ inline constexpr Duration mirror_trust = 15s;
 // What one transaction is to change.
 class EtcdChange {
 public:
-    explicit EtcdChange(const EtcdHead& before) : head(before) {}
+    explicit EtcdChange(EtcdHead before) : head(std::move(before)) {}
 
     EtcdHead head;  // to be counted up by whoever changes something
 

@@ -1,6 +1,7 @@
 #include "maintainer/keeper.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "maintainer/adoption.h"
 #include "maintainer/report.h"
@@ -35,7 +36,7 @@ static constexpr Duration path_filters_pause = 1min;
 Keeper::Keeper(KeeperParts parts, MaintainerSettings settings, HandOff hand_off, PrivateKey key,
                OverlayLinks links, LinkControl link_control)
     : m_parts(std::move(parts)),
-      m_settings(settings),
+      m_settings(std::move(settings)),
       m_hand_off(std::move(hand_off)),
       m_key(std::move(key)),
       m_self({.address = m_hand_off.overlay_address,
@@ -57,8 +58,8 @@ Result<std::unique_ptr<Keeper>> Keeper::create(KeeperParts parts, MaintainerSett
                                                HandOff hand_off, PrivateKey key,
                                                OverlayLinks links) {
     auto link_control = TRY(LinkControl::create());
-    std::unique_ptr<Keeper> keeper(new Keeper(std::move(parts), settings, std::move(hand_off),
-                                              std::move(key), std::move(links),
+    std::unique_ptr<Keeper> keeper(new Keeper(std::move(parts), std::move(settings),
+                                              std::move(hand_off), std::move(key), std::move(links),
                                               std::move(link_control)));
     TRY(keeper->prepare());
     return keeper;

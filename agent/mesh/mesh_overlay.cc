@@ -151,6 +151,7 @@ PeerReport Mesh::State::report_of(const Contact& contact, Instant now) const {
 std::vector<PeerReport> Mesh::State::report(std::size_t others, Instant now) const {
     std::vector<PeerReport> out;
     std::vector<PeerReport> rest;
+    out.reserve(relays.size() + contacts.size());
     for (const RelayPath& relay : relays)
         out.push_back({.key = relay.key,
                        .tier = Tier::Lighthouse,

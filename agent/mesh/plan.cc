@@ -194,7 +194,7 @@ std::string Wish::in_words() const {
         case Why::Demand: return "traffic";
         case Why::Near: return "near";
         case Why::Lifeline: return "its lifeline";
-        case Why::Kept: return "nothing, and nobody needs the place";
+        case Why::Kept: return "kept, as nobody needs its place";
     }
     return {};
 }

@@ -251,7 +251,7 @@ Status Netlink::send(ByteView bytes, std::string_view what) {
 // stack, and only what was written, as an exchange is short and the buffer is not.
 class Netlink::ReceiveBuffer {
 public:
-    ReceiveBuffer() {}  // NOLINT(*-member-init, modernize-use-equals-default): nobody reads what was not received
+    ReceiveBuffer() = default;  // nobody reads what was not received
     ReceiveBuffer(const ReceiveBuffer&) = delete;
     ReceiveBuffer& operator=(const ReceiveBuffer&) = delete;
     ~ReceiveBuffer() { wipe(m_bytes.data(), m_written); }

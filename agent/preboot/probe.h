@@ -99,12 +99,12 @@ private:
     void on(AttemptFailed event);
     void on(Tick event);
     // What only a boot is told.
-    void on(Answered) {}
-    void on(KeyStored) {}
-    void on(OverlayApplied) {}
-    void on(HandshakeAnswered) {}
-    void on(StateSaved) {}
-    void on(HandOffWritten) {}
+    void on(const Answered&) {}
+    void on(const KeyStored&) {}
+    void on(const OverlayApplied&) {}
+    void on(const HandshakeAnswered&) {}
+    void on(const StateSaved&) {}
+    void on(const HandOffWritten&) {}
 
     void perform(std::vector<Discovery::Action> actions);
     void note(const Discovery::GaveUp& gave_up);

@@ -147,6 +147,7 @@ static std::string links_text(const ProbeReport& report) {
         for (const auto& element : list) text += (text.empty() ? "" : " ") + element.text();
         return text;
     };
+    rows.reserve(report.links.size());
     for (const auto& link : report.links)
         rows.push_back({link.name, joined(link.addresses), joined(link.gateways),
                         joined(link.resolvers), link.dhcp ? link.dhcp->server.text() : ""});
@@ -165,6 +166,7 @@ std::string to_text(const ProbeReport& report) {
                        "\nclock    " + to_text(report.clock) + "\n\n" + links_text(report);
 
     std::vector<std::vector<std::string>> rows;
+    rows.reserve(report.silences.size() + report.questions.size());
     for (const auto& silence : report.silences)
         rows.push_back({std::string(name_of(silence.source)), "", "", "", silence.error.text()});
     for (const auto& question : report.questions)

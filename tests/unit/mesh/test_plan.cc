@@ -108,7 +108,8 @@ TEST_CASE("at rest whoever is wished for stays wished for, and as far as he may 
 }
 
 // What was wished for while the world was another would end link by link for an hour after.
-TEST_CASE("a node that rests keeps whom it has while there is a place, and one that searches does not") {
+TEST_CASE(
+    "a node that rests keeps whom it has while there is a place, and one that searches does not") {
     Setting setting(1000);
     for (const unsigned i : {901U, 902U, 903U}) {
         auto& far = setting.about(numbered_key(i));
@@ -124,8 +125,7 @@ TEST_CASE("a node that rests keeps whom it has while there is a place, and one t
 }
 
 // Traffic that hardly is worth a link would make one hours later, when its decayed sum gets there at last.
-TEST_CASE(
-    "a node that rests wants more traffic for a new link, and no more for one that it has") {
+TEST_CASE("a node that rests wants more traffic for a new link, and no more for one that it has") {
     Setting setting(1000);
     auto& busy = setting.about(numbered_key(901));
     busy.merits.demand = 3 * demand_to_gain;
