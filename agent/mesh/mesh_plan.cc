@@ -185,7 +185,8 @@ void Mesh::State::make_room(Instant now) {
         if (contact.wish && !is_weak(contact.wish->why)) continue;
         const Candidate some = candidate(contact, now);
         if (some.merits.lifeline) continue;
-        const double value = score(some.merits).value() + (contact.wish ? 100 : 0);
+        const bool is_near = contact.wish && contact.wish->why == Why::Near;
+        const double value = score(some.merits).value() + (is_near ? 100 : 0);
         if (least && value >= least_value) continue;
         least = &contact;
         least_value = value;

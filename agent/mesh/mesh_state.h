@@ -70,8 +70,6 @@ inline constexpr Duration lan_hold = 10min;  // doubled each time that it is not
 inline constexpr Duration hint_memory = 6min;
 inline constexpr std::size_t lan_hints_limit = 256;
 inline constexpr Duration lan_hold_limit = 12h;
-// Places that only those with few links get, and how soon they may ask again where there is none.
-inline constexpr std::size_t lonely_places = 2;
 // Room is made for a lonely node at most so often.
 inline constexpr Duration make_room_interval = 30s;
 // The next link in turn is measured, and asked for introductions, after so long: soon while the

@@ -167,7 +167,8 @@ private:
 
     // A node that rests leaves nobody for whom nothing speaks any more, as long as there is a place.
     void kept() {
-        best(Why::Kept, m_budget.limit - std::min(m_scored, m_budget.limit),
+        const std::size_t taken = m_scored + lonely_places;
+        best(Why::Kept, m_budget.limit - std::min(taken, m_budget.limit),
              [](const Candidate& some) { return some.merits.linked && some.works; });
     }
 

@@ -38,6 +38,9 @@ inline constexpr Duration near_always = 10ms;
 inline constexpr std::size_t fallback_depth = 8;
 inline constexpr std::size_t fallback_depth_lonely = 64;
 
+// Of all places so many are for whom this node wishes for, or who has few links.
+inline constexpr std::size_t lonely_places = 2;
+
 struct Budget {
     std::size_t target = 14;  // of scored peers
     std::size_t limit = 20;   // with those that ask
