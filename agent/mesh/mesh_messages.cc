@@ -132,7 +132,7 @@ Welcome Mesh::State::welcome_of(const Member& from, Instant now) const {
     const std::size_t limit = budget().limit;
     const std::size_t used = scored_links();
     out.lonely_room = limit - std::min(limit, used);
-    out.room = limit - std::min(limit, used + lonely_places);
+    out.room = limit - std::min(limit, used + reserved_places);
     if (is_lan) out.room = std::max<std::size_t>(out.room, 1);
     // Whom this node talks with it would ask itself, or keep.
     const bool is_busy =

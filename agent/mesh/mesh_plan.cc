@@ -257,10 +257,12 @@ void Mesh::State::explore(Instant now) {
         if (!first) first = &contact;
         if (!next && key > explored) next = &contact;
     }
-    if (overdue) next = overdue;
     if (!next) next = first;
-    if (next) {
+    if (overdue)
+        next = overdue;  // out of turn
+    else if (next)
         explored = next->key;
+    if (next) {
         next->tunnel->path.measure();
         schedule(*next, now);
     }

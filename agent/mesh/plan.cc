@@ -69,7 +69,7 @@ private:
             bool hopes = false;
             for (std::size_t at = side; at < ring.size(); at += 2) {
                 if (hopes && !is_had(*ring[at])) continue;
-                const Prospect prospect = fallback_to(*ring[at], order, at / 2);
+                const Prospect prospect = wish_for(*ring[at], Why::Fallback, order, at / 2);
                 if (prospect == Prospect::Had) break;
                 hopes = hopes || prospect == Prospect::Hoped;
             }
@@ -86,10 +86,6 @@ private:
         const auto others = m_members.neighbours(m_self, 0, m_budget.target / 2 + 1);
         if (others.size() > m_budget.target) return;
         for (const Member* other : others) wish_for(*other, Why::Everybody, 0, 0);
-    }
-
-    Prospect fallback_to(const Member& member, std::size_t order, std::size_t depth) {
-        return wish_for(member, Why::Fallback, order, depth);
     }
 
     Prospect wish_for(const Member& member, Why why, std::size_t order, std::size_t depth) {
@@ -167,7 +163,7 @@ private:
 
     // A node that rests leaves nobody for whom nothing speaks any more, as long as there is a place.
     void kept() {
-        const std::size_t taken = m_scored + lonely_places;
+        const std::size_t taken = m_scored + reserved_places;
         best(Why::Kept, m_budget.limit - std::min(taken, m_budget.limit),
              [](const Candidate& some) { return some.merits.linked && some.works; });
     }

@@ -39,7 +39,7 @@ inline constexpr std::size_t fallback_depth = 8;
 inline constexpr std::size_t fallback_depth_lonely = 64;
 
 // Of all places so many are for whom this node wishes for, or who has few links.
-inline constexpr std::size_t lonely_places = 2;
+inline constexpr std::size_t reserved_places = 2;
 
 struct Budget {
     std::size_t target = 14;  // of scored peers

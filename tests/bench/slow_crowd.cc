@@ -38,7 +38,7 @@ namespace {
 constexpr std::size_t clients_per_address = 50;
 
 enum class Kind { Idle, HalfOpen, Quiet, SlowHead, SlowBody };
-constexpr std::size_t kinds = 5;
+constexpr std::size_t kinds = static_cast<std::size_t>(Kind::SlowBody) + 1;
 
 struct Ground {
     Loop& loop;

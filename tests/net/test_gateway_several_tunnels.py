@@ -26,7 +26,7 @@ TIME_LIMIT_S = 900
 TAKES_S = 120
 GATEWAYS = MEMBERS = 3
 ROUNDS = int(os.environ.get("FORTROS_TUNNEL_ROUNDS", "8"))
-SEED = int(os.environ.get("FORTROS_SEED", "20261201"))
+SEED = int(os.environ.get("FORTROS_SEED", "20261122"))
 NODES_A_ROUND = 4  # at each gateway
 LONGEST_DELAY_S = 0.3
 ETCD_ADDRESS = "10.9.0.1"

@@ -120,7 +120,7 @@ TEST_CASE(
     setting.budget.reluctance = 1;
     CHECK(count(setting.make(), Why::Kept) == 2);
     CHECK_FALSE(wishes(setting.make(), numbered_key(903)));
-    setting.budget.limit = 9 + lonely_places;
+    setting.budget.limit = 9 + reserved_places;
     CHECK(count(setting.make(), Why::Kept) == 1);
 }
 
