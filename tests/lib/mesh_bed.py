@@ -35,6 +35,7 @@ import subprocess
 import tempfile
 
 from lib.guest import Guest
+from lib.guest_gateway import GuestGateway
 from lib.mesh_traffic import Pings, Session
 from lib.org import Org
 
@@ -274,7 +275,8 @@ class Bed:
         self.guest.run("/bin/ip -batch /etc/bed/topology && sh /etc/bed/routers.sh")
         self.guest.run("mkdir -p /run/gateway /run/traffic")
         self._add("far", _both_ways(FAR))
-        self.start_gateway()
+        self.gateway_server = GuestGateway(self.guest, command="ip netns exec gw fortros-gateway serve")
+        self.gateway_server.start()
         self.addresses = {}
         self.keys = {}
         with self.telling():
@@ -326,13 +328,6 @@ class Bed:
                         " fortros-maintainer status --run-directory $node/run; done", check=False)
 
     # --- the gateway ---
-
-    def start_gateway(self):
-        self.run(": >/run/gateway.log; ip netns exec gw fortros-gateway serve >>/run/gateway.log 2>&1 & "
-                 "echo $! >/run/gateway.pid")
-        self.until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)", 60)
-        log = self.run("cat /run/gateway.log")
-        assert "event=serving" in log, log
 
     def gateway(self, *words):
         """An admin's command; what it printed."""

@@ -10,7 +10,7 @@
 //   join SEED [stepped-back | has-session | boot=DIGIT]
 //   post SEED TARGET BODY      a proved request with any body (the rest of the line)
 //   get SEED TARGET [gzip]     a proved GET
-//   raw VERB ...               any of the above that asks; told is the answer as it came
+//   raw VERB ...               any of the above that asks; told is the answer as it came, and what was sent
 //   replay                     the bytes of the last request, over a new connection
 //   key SEED                   the key made from SEED, both halves: for a tunnel of its own
 //
@@ -259,13 +259,14 @@ private:
         return peers;
     }
 
-    static Json as_it_came(const HttpAnswer& answer) {
+    Json as_it_came(const HttpAnswer& answer) const {
         Json headers{Json::Object{}};
         for (const auto& [name, value] : answer.headers) headers.set(name, value);
         Json json{Json::Object{}};
         json.set("status", answer.status);
         json.set("headers", std::move(headers));
         json.set("body", answer.body);
+        json.set("sent", std::string(m_last.text()));
         return json;
     }
 

@@ -11,10 +11,12 @@ import os
 import pathlib
 import sqlite3
 import tempfile
+import urllib.parse
 
 import openapi_spec_validator
 import yaml
 from openapi_core import OpenAPI
+from openapi_core.exceptions import OpenAPIError
 from openapi_core.testing import MockRequest, MockResponse
 
 from lib.gateway import Site
@@ -63,9 +65,17 @@ def edge_answers(path, method):
     return told
 
 
+REQUESTS = []  # what nodes have sent, and how it was answered: (method, target, headers, body, status)
+
+
 def raw(node, line):
     told = node.tell(f"raw {line}")
-    return str(told["status"]), (told["headers"], told["body"].encode())
+    status = str(told["status"])
+    head, _, body = told["sent"].partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    method, target, _ = first.split(" ")
+    REQUESTS.append((method, target, dict(line.split(": ", 1) for line in lines), body.encode(), status))
+    return status, (told["headers"], told["body"].encode())
 
 
 @contextlib.contextmanager
@@ -148,6 +158,36 @@ def test_every_answer_is_as_described():
                                     content_type=headers.get("content-type", ""))
             print(method, path, status)
             api.validate_response(request, response)
+
+
+def request_of(method, target, headers, body):
+    path, _, query = target.partition("?")
+    return MockRequest(HOST, method.lower(), path, args=dict(urllib.parse.parse_qsl(query)), headers=headers,
+                       data=body or None, content_type=headers.get("Content-Type", ""))
+
+
+def is_described(api, request):
+    try:
+        api.validate_request(request)
+    except OpenAPIError:
+        return False
+    return True
+
+
+def test_every_request_of_a_node_is_as_described():
+    """Whoever writes another gateway by the description would refuse our nodes."""
+    api = OpenAPI.from_dict(description())
+    answers()
+    kinds = set()
+    for method, target, headers, body, status in REQUESTS:
+        print(method, target, status)
+        request = request_of(method, target, headers, body)
+        if status == "400":  # which is what the test itself has made
+            assert not is_described(api, request), body
+            continue
+        api.validate_request(request)
+        kinds.add((method, target.partition("?")[0]))
+    assert kinds == {("POST", "/v1/enroll"), ("POST", "/v1/join"), ("GET", "/v1/members")}, kinds
 
 
 def test_what_was_held_against_it_has_a_lighthouse():

@@ -16,16 +16,15 @@ import tempfile
 from lib import crowd
 from lib.gateway import CLIENT, PROGRAM, Site
 from lib.guest import Guest, SharedGuest
+from lib.guest_gateway import GuestGateway, client_of, files_of
 
 TIME_LIMIT_S = 300
 TAKES_S = 90
-HOME = "/etc/fortros"
 DATABASE = "/run/state/gateway.db"
 FEW, MANY = 100, 20_000
 CONFIGURED_WITHIN_S = 120  # catches a hang, and what grows with the square
 MEMORY_MIB = 512
 SEEDS = {FEW: "1", MANY: "2"}
-CLIENT_LINE = f"gateway-client 127.0.0.1:443 {HOME}/ca.pem"
 
 SETTINGS = f"""\
 [Gateway]
@@ -53,8 +52,7 @@ def registry_of(count):
 
 
 def make_guest():
-    files = {f"{HOME}/{file.name}": (file, 0o600) for file in site().home.iterdir() if file.is_file()}
-    files[f"{HOME}/gateway.conf"] = SETTINGS
+    files = files_of(site(), settings=SETTINGS)
     for count in (FEW, MANY):
         files[f"/root/{count}.db"] = registry_of(count)
     return Guest(programs=["wg", "ip", "nft", PROGRAM, CLIENT], files=files, memory_mib=MEMORY_MIB,
@@ -66,28 +64,18 @@ def count_netlink(machine):
 
 
 guest = SharedGuest(make_guest, count_netlink)
-
-
-def start_gateway():
-    guest.run(": >/run/gateway.log; fortros-gateway serve >>/run/gateway.log 2>&1 & echo $! >/run/gateway.pid")
-    guest.wait_until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)",
-                     timeout_s=CONFIGURED_WITHIN_S)
-    guest.run("grep -q event=serving /run/gateway.log || { cat /run/gateway.log; exit 1; }")
-
-
-def end_gateway():
-    guest.run("kill $(cat /run/gateway.pid)")
-    guest.wait_until("! kill -0 $(cat /run/gateway.pid) 2>/dev/null")
+gateway = GuestGateway(guest)
 
 
 @functools.cache
 def serve_cold(count):
     """A gateway of `count` members starts on a kernel that knows none of them; the one before ends."""
-    guest.run("[ ! -e /run/gateway.pid ] || { kill $(cat /run/gateway.pid); while kill -0 $(cat /run/gateway.pid) "
-              "2>/dev/null; do usleep 50000; done; ip link del fortros0; }", timeout_s=CONFIGURED_WITHIN_S)
+    if gateway.is_alive():
+        gateway.end()
+        guest.run("ip link del fortros0", timeout_s=CONFIGURED_WITHIN_S)
     guest.run(f"mkdir -p -m 700 /run/state; rm -f {DATABASE}*; cp /root/{count}.db {DATABASE}")
-    start_gateway()
-    user, system = guest.run("cut -d' ' -f14,15 /proc/$(cat /run/gateway.pid)/stat").stdout.split()
+    gateway.start(CONFIGURED_WITHIN_S)
+    user, system = guest.run(f"cut -d' ' -f14,15 /proc/{gateway.pid}/stat").stdout.split()
     print(f"{count} members configured: {user} ticks of 10 ms in the gateway, {system} in the kernel for it")
     return count
 
@@ -114,7 +102,7 @@ COUNTERS = "cat /sys/class/net/nlmon0/statistics/rx_packets /sys/class/net/nlmon
 
 def ask(words, done="true"):
     """A request: the netlink messages and bytes that passed until its answer, and until `done`."""
-    out = guest.run(f"{COUNTERS}; echo '{words}' | {CLIENT_LINE} {site().org.gateway_name} || exit 1; "
+    out = guest.run(f"{COUNTERS}; echo '{words}' | {client_of(site())} || exit 1; "
                     f"until {done}; do usleep 50000; done; {COUNTERS}").stdout.splitlines()
     answer = json.loads(out[2])
     assert answer.get("status") == 200, answer
@@ -150,7 +138,7 @@ def test_a_few_members_are_peers():
 def test_twenty_thousand_members_are_peers_after_a_cold_start():
     """After a power cut a large org would be without tunnels, or some of its nodes would."""
     serve_cold(MANY)
-    assert f"{MANY} peers brought in line" in guest.run("cat /run/gateway.log").stdout
+    assert f"{MANY} peers brought in line" in gateway.log()
     assert_peers(peers_of(MANY))
 
 
@@ -166,13 +154,13 @@ def test_the_gateway_reads_all_of_them_back():
     serve_cold(MANY)
     costs(MANY)
     before = peers()
-    end_gateway()
+    gateway.end()
     stray = before[0].split("\t")[0]
     guest.run(f"wg set fortros0 peer {stray} persistent-keepalive 7")
     for changed in (["fortros0: 1 peers brought in line"], []):
-        start_gateway()
-        log = guest.run("cat /run/gateway.log").stdout
+        gateway.start(CONFIGURED_WITHIN_S)
+        log = gateway.log()
         assert [line for line in changed if line not in log] == [], log
         assert ("peers-changed" in log) == bool(changed), log
-        end_gateway()
+        gateway.end()
     assert peers() == before

@@ -19,6 +19,7 @@ import tempfile
 
 from lib.gateway import CLIENT, PROGRAM, Site
 from lib.guest import Guest
+from lib.guest_gateway import GuestGateway, client_of, files_of
 
 TIME_LIMIT_S = 1800
 TAKES_S = 180
@@ -27,7 +28,6 @@ SEED = int(os.environ.get("FORTROS_SEED", "20261122"))
 ENROLMENTS_BEFORE_CUT = (1, 25)
 ENOUGH = 1000  # more than can enrol before the cut
 ANSWER_LIMIT_S = 120
-HOME = "/etc/fortros"
 STATE = "/mnt"
 SETTINGS = f"""\
 [Gateway]
@@ -46,10 +46,9 @@ class Machine:
         self.site = Site(self.folder)
         disk = self.folder / "disk"
         subprocess.run(["mke2fs", "-q", "-t", "ext4", disk, "64m"], check=True)
-        files = {f"{HOME}/{file.name}": (file, 0o600) for file in self.site.home.iterdir() if file.is_file()}
-        files[f"{HOME}/gateway.conf"] = SETTINGS
-        self.guest = Guest(programs=["wg", "ip", "nft", PROGRAM, CLIENT], files=files, disks=[disk],
-                           modules=["wireguard", "nf_tables", "ext4"], on_line=self._hear)
+        self.guest = Guest(programs=["wg", "ip", "nft", PROGRAM, CLIENT], files=files_of(self.site, settings=SETTINGS),
+                           disks=[disk], modules=["wireguard", "nf_tables", "ext4"], on_line=self._hear)
+        self.gateway = GuestGateway(self.guest)
         self.told_yes = queue.Queue()
 
     @contextlib.contextmanager
@@ -63,16 +62,10 @@ class Machine:
         finally:
             self.guest.machine.kill()
 
-    def serve(self):
-        self.guest.run("fortros-gateway serve >/run/gateway.log 2>&1 & echo $! >/run/gateway.pid")
-        self.guest.wait_until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)")
-        self.guest.run("grep -q event=serving /run/gateway.log || { cat /run/gateway.log; exit 1; }")
-
     def enrol(self, first, invite):
         """Nodes enrol, one after the other, for as long as there is power."""
         self.guest.run(f"i={first}; while [ $i -lt {first + ENOUGH} ]; do echo enroll $i {invite}; i=$((i+1)); done "
-                       f">/run/words; gateway-client 127.0.0.1:443 {HOME}/ca.pem {self.site.org.gateway_name} </run/words "
-                       ">/dev/console 2>&1 &")
+                       f">/run/words; {client_of(self.site)} </run/words >/dev/console 2>&1 &")
 
     def _hear(self, line):
         with contextlib.suppress(ValueError, TypeError, AttributeError):
@@ -91,14 +84,14 @@ def test_whoever_was_told_yes_is_a_member_after_the_cut():
         guest.run("sync")
     for cut in range(CUTS):
         with machine.power() as guest:
-            machine.serve()
+            machine.gateway.start()
             machine.enrol(cut * ENOUGH, invite)
             members.update(machine.told_yes.get(timeout=ANSWER_LIMIT_S) for _ in range(dice.randint(*ENROLMENTS_BEFORE_CUT)))
         guest.machine.console.finish()
         while not machine.told_yes.empty():
             members.add(machine.told_yes.get())
     with machine.power() as guest:
-        machine.serve()
+        machine.gateway.start()
         known = {node["public_key"] for node in json.loads(guest.run("fortros-gateway node list --json").stdout)}
         assert members <= known, f"{len(members - known)} of {len(members)} that were told yes are forgotten"
         used = [entry["used"] for entry in json.loads(guest.run("fortros-gateway invite list --json").stdout)]
@@ -106,8 +99,7 @@ def test_whoever_was_told_yes_is_a_member_after_the_cut():
         peers = set(guest.run("wg show fortros0 peers").stdout.split())
         assert peers == known, f"{len(peers)} peers, {len(known)} members"
         guest.run("fortros-gateway audit verify")
-        guest.run("kill $(cat /run/gateway.pid)")
-        guest.wait_until("! kill -0 $(cat /run/gateway.pid) 2>/dev/null")
+        machine.gateway.end()
         database = machine.folder / "gateway.db"
         database.write_bytes(guest.get(f"{STATE}/gateway.db"))
     with contextlib.closing(sqlite3.connect(database)) as connection:

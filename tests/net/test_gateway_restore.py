@@ -8,16 +8,15 @@ Three guests, of which two are the gateway's, one after the other, at one end of
 
 import json
 import pathlib
-import re
 import tempfile
 
 from lib.gateway import CLIENT, PROGRAM, Site, expect
 from lib.guest import Guest
+from lib.guest_gateway import HOME, GuestGateway, client_of, files_of
 from lib.qemu import Cable, Nic
 
 TIME_LIMIT_S = 300
 TAKES_S = 45
-HOME = "/etc/fortros"
 GATEWAY, NODE = "10.0.0.1", "10.0.0.2"
 MEMBER, NEWER = 1, 2  # seeds
 ANSWERED_WITHIN_S = 120
@@ -32,10 +31,8 @@ Endpoints={GATEWAY}:51820
 
 
 def gateway_machine(name, site, plug, mac):
-    files = {f"{HOME}/{file.name}": (file, 0o600) for file in site.home.iterdir() if file.is_file()}
-    files[f"{HOME}/gateway.conf"] = SETTINGS
-    return Guest(name, programs=["wg", "ip", "nft", PROGRAM], files=files, modules=["wireguard", "nf_tables"],
-                 nics=[Nic(plug, mac)], prefer_programs=True)
+    return Guest(name, programs=["wg", "ip", "nft", PROGRAM], files=files_of(site, settings=SETTINGS),
+                 modules=["wireguard", "nf_tables"], nics=[Nic(plug, mac)], prefer_programs=True)
 
 
 def node_machine(site, plug):
@@ -43,13 +40,12 @@ def node_machine(site, plug):
                  modules=["wireguard"], nics=[Nic(plug, "52:54:00:00:00:02")], prefer_programs=True)
 
 
-def serve(gateway):
-    gateway.run(f"ip addr add {GATEWAY}/24 dev eth0 && ip link set eth0 up")
-    gateway.run(": >/run/gateway.log; fortros-gateway serve 2>>/run/gateway.log & echo $! >/run/gateway.pid")
-    gateway.wait_until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)")
-    log = gateway.run("cat /run/gateway.log").stdout
-    assert "event=serving" in log, log
-    return re.search(r"overlay_address=(\S+)", log)[1]
+def serve(machine):
+    """Its overlay address."""
+    machine.run(f"ip addr add {GATEWAY}/24 dev eth0 && ip link set eth0 up")
+    gateway = GuestGateway(machine)
+    gateway.start()
+    return gateway.address()
 
 
 def set_up_tunnel(node, site, told, private_key):
@@ -75,8 +71,7 @@ def test_another_machine_takes_the_place_of_a_lost_one():
         node.run(f"ip addr add {NODE}/24 dev eth0 && ip link set eth0 up")
 
         def tell(line):
-            said = node.run(f"echo '{line}' | gateway-client {GATEWAY}:443 {HOME}/ca.pem {site.org.gateway_name}").stdout
-            return json.loads(said)
+            return json.loads(node.run(f"echo '{line}' | {client_of(site, address=GATEWAY)}").stdout)
 
         keys = tell(f"key {MEMBER}")
         with gateway_machine("gateway", site, cable.a, "52:54:00:00:00:01") as gateway:

@@ -23,12 +23,11 @@ import tempfile
 
 from lib.gateway import CLIENT, PROGRAM, Site, expect
 from lib.guest import Guest
+from lib.guest_gateway import HOME, GuestGateway, client_of, files_of
 from lib.once import once
 
 TIME_LIMIT_S = 420
 TAKES_S = 80
-HOME = "/etc/fortros"
-TOOLS = "alias ip=/bin/ip ping=/bin/ping"
 STAYER, MOVER, THIEF = 1, 2, 3  # seeds
 NODES = {"stayer": STAYER, "mover": MOVER}
 PINGS_BEFORE, PINGS_AFTER = 10, 20
@@ -69,15 +68,16 @@ class Play:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rotation."))
         self.site = Site(self.folder)
         self.org = self.site.org
-        files = {f"{HOME}/{file.name}": (file, 0o600) for file in self.site.home.iterdir() if file.is_file()}
-        self.guest = Guest(programs=["wg", "ip", "nft", "ping", PROGRAM, CLIENT], files=files,
-                           modules=["wireguard", "nf_tables", "veth"], command_line="no_timer_check")
+        self.guest = Guest(programs=["wg", "ip", "nft", "ping", PROGRAM, CLIENT],
+                           files=files_of(self.site, settings=""), modules=["wireguard", "nf_tables", "veth"],
+                           command_line="no_timer_check", prefer_programs=True)
         atexit.register(self.guest.stop)
         self.guest.__enter__()
+        self.gateway = GuestGateway(self.guest)
         self.answers = {}
 
     def run(self, command, **options):
-        return self.guest.run(f"{TOOLS}\n{command}", **options).stdout
+        return self.guest.run(command, **options).stdout
 
     # --- the gateway ---
 
@@ -91,22 +91,6 @@ class Play:
         self.run(f"mv {HOME}/wireguard.key {HOME}/previous.key")
         for file in (gateway.certificate, gateway.key, gateway.wireguard_key):
             self.guest.put(f"{HOME}/{file.name}", file.read_bytes(), 0o600)
-
-    def start(self):
-        """What it logged until it served."""
-        self.run(": >/run/gateway.log; fortros-gateway serve >>/run/gateway.log 2>&1 & echo $! >/run/gateway.pid")
-        self.guest.wait_until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)",
-                              timeout_s=60)
-        log = self.run("cat /run/gateway.log")
-        assert "event=serving" in log, log
-        return log
-
-    def stop(self):
-        self.run("kill $(cat /run/gateway.pid)")
-        self.guest.wait_until("! kill -0 $(cat /run/gateway.pid) 2>/dev/null")
-
-    def address(self):
-        return re.findall(r"overlay_address=(\S+)", self.run("grep event=serving /run/gateway.log"))[-1]
 
     def kernel(self):
         def table(what):
@@ -126,8 +110,7 @@ class Play:
     # --- the nodes ---
 
     def tell(self, line):
-        said = self.run(f"echo '{line}' | gateway-client 127.0.0.1:443 {HOME}/ca.pem {self.org.gateway_name}")
-        answer = json.loads(said)
+        answer = json.loads(self.run(f"echo '{line}' | {client_of(self.site)}"))
         assert answer.get("status", 200) == 200, answer
         return answer
 
@@ -177,8 +160,8 @@ class Play:
         answered = "grep -c 'bytes from' /run/ping.log"
         self.run(f"ip netns exec {name} ping -n -i 0.1 {address} >/run/ping.log 2>&1 & echo $! >/run/ping.pid")
         self.guest.wait_until(f"[ $({answered}) -ge {PINGS_BEFORE} ]")
-        self.stop()
-        self.start()
+        self.gateway.end()
+        self.gateway.start()
         seen = int(self.run(answered, check=False))
         self.guest.wait_until(f"[ $({answered}) -ge {seen + PINGS_AFTER} ]", timeout_s=60)
         self.run("kill $(cat /run/ping.pid)")
@@ -210,8 +193,8 @@ def told():
     keys = {"old": play.site.gateway, "new": new, "third": third}
 
     play.configure(51820)
-    play.start()
-    story = Told(play, keys, {"old": play.address()})
+    play.gateway.start()
+    story = Told(play, keys, {"old": play.gateway.address()})
     for name, number in NODES.items():
         play.add_node(name, number)
     play.enrol(THIEF)
@@ -225,7 +208,7 @@ def told():
     play.configure(51821, 51820)
     story.facts["lost in the beginning"] = play.restarted_under_pings("stayer", story.addresses["old"])
     story.facts["check"] = play.run("fortros-gateway check")
-    story.addresses["new"] = play.address()
+    story.addresses["new"] = play.gateway.address()
     story.kernels["rotating"] = play.kernel()
 
     rotate_midst(story, new)
@@ -233,8 +216,8 @@ def told():
 
     play.install(third)
     play.configure(51820, 51821)
-    play.stop()
-    play.start()
+    play.gateway.end()
+    play.gateway.start()
     story.kernels["again"] = play.kernel()
     return story
 
@@ -255,8 +238,8 @@ def rotate_midst(story, new):
     story.kernels["moved"] = play.kernel()
     facts["log"] = play.run("sed '1,/event=serving/d' /run/gateway.log")
     facts["nodes"] = json.loads(play.run("fortros-gateway node list --json"))
-    play.stop()
-    facts["log of a restart in its midst"] = play.start()
+    play.gateway.end()
+    facts["log of a restart in its midst"] = play.gateway.start()
     story.kernels["restarted"] = play.kernel()
 
 

@@ -19,6 +19,7 @@ import tempfile
 from lib import etcd
 from lib.gateway import CLIENT, PROGRAM, Site, expect
 from lib.guest import Guest, SharedGuest
+from lib.guest_gateway import GuestGateway, client_of, files_of
 from lib.once import once
 from lib.org import Org
 
@@ -30,7 +31,8 @@ SEED = int(os.environ.get("FORTROS_SEED", "20261122"))
 NODES_A_ROUND = 4  # at each gateway
 LONGEST_DELAY_S = 0.3
 ETCD_ADDRESS = "10.9.0.1"
-SERVE_LIMIT_S = CONVERGE_LIMIT_S = 60
+MEMBER_LIMIT_S = 60
+CONVERGE_LIMIT_S = 60
 
 SETTINGS = """\
 [Gateway]
@@ -54,7 +56,7 @@ def address(number):
     return f"10.9.0.1{number}"
 
 
-def gateway(number, words):
+def admin(number, words):
     """An admin's command in the gateway's own namespace."""
     return f"ip netns exec gw{number} fortros-gateway {words} --config {home(number)}/gateway.conf"
 
@@ -75,9 +77,9 @@ def make_guest():
     endpoints = " ".join(f"https://{ETCD_ADDRESS}:{etcd.CLIENT_PORT + member}" for member in range(MEMBERS))
     files = {file: (pathlib.Path(file), 0o600) for file in certificates().files}
     for number, site in enumerate(sites()):
-        files |= {f"{home(number)}/{file.name}": (file, 0o600) for file in site.home.iterdir() if file.is_file()}
-        files[f"{home(number)}/gateway.conf"] = SETTINGS.format(
-            etcd=endpoints, certificates=certificates().settings, number=number, address=address(number))
+        settings = SETTINGS.format(etcd=endpoints, certificates=certificates().settings, number=number,
+                                   address=address(number))
+        files |= files_of(site, settings=settings, home=home(number))
     return Guest(programs=["wg", "ip", "nft", "etcd", PROGRAM, CLIENT], files=files, prefer_programs=True,
                  modules=["wireguard", "nf_tables", "veth", "bridge"], memory_mib=1536)
 
@@ -97,15 +99,20 @@ def set_up(guest):
     for member in range(MEMBERS):
         guest.run(spawn_member(member))
     for member in range(MEMBERS):
-        guest.wait_until(serves(member), timeout_s=SERVE_LIMIT_S)
-    for number in range(GATEWAYS):
-        start_gateway(guest, number)
+        guest.wait_until(serves(member), timeout_s=MEMBER_LIMIT_S)
+    for gateway in gateways_of(guest):
+        gateway.start()
+
+
+def gateways_of(guest):
+    return [GuestGateway(guest, command=admin(number, "serve"), name=f"gateway{number}") for number in range(GATEWAYS)]
 
 
 machine = SharedGuest(make_guest, set_up)
+gateways = gateways_of(machine)
 
 
-# --- members of etcd, and gateways ----------------------------------------------------------------
+# --- members of etcd ------------------------------------------------------------------------------
 
 def spawn_member(number):
     def peer(member):
@@ -124,26 +131,10 @@ def serves(member):
     return f"grep -q 'ready to serve client requests' /run/etcd{member}.log"
 
 
-def spawn_gateway(number):
-    return (f": >/run/gateway{number}.log; {gateway(number, 'serve')} 2>>/run/gateway{number}.log & "
-            f"echo $! >/run/gateway{number}.pid")
-
-
-def wait_for_gateway(guest, number):
-    guest.wait_until(f"grep -q event=serving /run/gateway{number}.log || ! kill -0 $(cat /run/gateway{number}.pid)",
-                     timeout_s=SERVE_LIMIT_S)
-    guest.run(f"grep -q event=serving /run/gateway{number}.log || {{ cat /run/gateway{number}.log; exit 1; }}")
-
-
-def start_gateway(guest, number):
-    guest.run(spawn_gateway(number))
-    wait_for_gateway(guest, number)
-
-
 # --- what is enrolled, and what the kernels have --------------------------------------------------
 
 def client(number):
-    return f"gateway-client {address(number)}:443 {home(number)}/ca.pem {sites()[number].org.gateway_name}"
+    return client_of(sites()[number], address=address(number), home=home(number))
 
 
 def answers(text):
@@ -152,7 +143,7 @@ def answers(text):
 
 def members():
     """The keys of the registry, as a gateway reads them."""
-    listed = json.loads(machine.run(f"{gateway(0, 'node list --json')}").stdout)
+    listed = json.loads(machine.run(f"{admin(0, 'node list --json')}").stdout)
     return {node["public_key"] for node in listed if node["state"] == "member"}
 
 
@@ -178,7 +169,7 @@ def test_whoever_dies_every_kernel_ends_with_the_same_peers():
     """A node that enrolled at one gateway would find no way into the overlay through another, for ever."""
     print(f"seed {SEED}, {ROUNDS} rounds", flush=True)
     dice = random.Random(SEED)
-    invite = machine.run(f"{gateway(0, 'invite create --uses 100000 --approval no')} 2>/dev/null").stdout.strip()
+    invite = machine.run(f"{admin(0, 'invite create --uses 100000 --approval no')} 2>/dev/null").stdout.strip()
     told_yes, asked = set(), 0
     for number in range(ROUNDS):
         for site in range(GATEWAYS):
@@ -193,15 +184,15 @@ def test_whoever_dies_every_kernel_ends_with_the_same_peers():
         machine.run(f"""
             nodes=
             {clients}
-            (usleep {int(delays[0] * 1e6)}; kill -9 $(cat /run/gateway{dies}.pid)) & one=$!
+            (usleep {int(delays[0] * 1e6)}; kill -9 {gateways[dies].pid}) & one=$!
             (usleep {int(delays[1] * 1e6)}; kill -9 $(cat /run/etcd{member}.pid)) & other=$!
             wait $one $other $nodes
             exit 0
         """, timeout_s=120)
         machine.run(spawn_member(member))
-        machine.run(spawn_gateway(dies))
-        machine.wait_until(serves(member), timeout_s=SERVE_LIMIT_S)
-        wait_for_gateway(machine, dies)
+        gateways[dies].spawn()
+        machine.wait_until(serves(member), timeout_s=MEMBER_LIMIT_S)
+        gateways[dies].wait_until_it_serves()
         said = answers(machine.run("cat /run/said0 /run/said1 /run/said2").stdout)
         told_yes |= {answer["public_key"] for answer in said if answer.get("status") == 200}
     known = members()
@@ -209,19 +200,19 @@ def test_whoever_dies_every_kernel_ends_with_the_same_peers():
     assert len(told_yes) >= ROUNDS, "hardly anybody was told yes: this test tests nothing"
     assert told_yes <= known, f"{len(told_yes - known)} that were told yes are forgotten"
     wait_until_all_have(known)
-    used = [entry["used"] for entry in json.loads(machine.run(gateway(1, "invite list --json")).stdout)]
+    used = [entry["used"] for entry in json.loads(machine.run(admin(1, "invite list --json")).stdout)]
     expect(used, [len(known)], "how often the invite is spent")
 
 
 def test_who_is_revoked_while_a_gateway_is_dead_is_not_its_peer_when_it_is_back():
     """Its kernel goes on without it, and a stolen machine would keep that way in."""
-    invite = machine.run(f"{gateway(0, 'invite create --approval no')} 2>/dev/null").stdout.strip()
+    invite = machine.run(f"{admin(0, 'invite create --approval no')} 2>/dev/null").stdout.strip()
     (answer,) = answers(machine.run(f"echo 'enroll 900000 {invite}' | {client(0)}").stdout)
     expect(answer.get("status"), 200, f"the answer {answer}")
     wait_until_all_have(members())
-    machine.run("kill -9 $(cat /run/gateway2.pid)")
-    machine.run(gateway(1, f"node revoke {answer['public_key']}"))
+    gateways[2].end("KILL")
+    machine.run(admin(1, f"node revoke {answer['public_key']}"))
     assert answer["public_key"] in peers(2), "somebody has taken it out already: this test tests nothing"
-    start_gateway(machine, 2)
+    gateways[2].start()
     assert answer["public_key"] not in peers(2)
     wait_until_all_have(members())

@@ -15,6 +15,7 @@ import tempfile
 from lib import sysroot
 from lib.gateway import CLIENT, PROGRAM, Site
 from lib.guest import Guest
+from lib.guest_gateway import HOME, client_of, files_of
 from lib.once import once
 from lib.org import certs
 
@@ -23,7 +24,7 @@ TAKES_S = 40
 AGENT = pathlib.Path(__file__).resolve().parents[2] / "agent"
 UNITS = ["fortros-gateway.service", "fortros-gateway.socket", "fortros-gateway-operate.socket"]
 SYSTEMD = pathlib.Path("/usr/lib/systemd")
-HOME = "/etc/fortros"
+SETTINGS = "[WireGuard]\nEndpoints=192.0.2.1:51820\n"
 COPIES = "/run/fortros-gateway"
 # The guest has its libraries where the loader looks, and not in /usr alone.
 DROP_IN = "[Service]\nExecPaths=/lib\n"
@@ -37,8 +38,7 @@ class Play:
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="systemd."))
         self.site = Site(self.folder)
-        self.site.settings.write_text("[WireGuard]\nEndpoints=192.0.2.1:51820\n", encoding="ascii")
-        files = {f"{HOME}/{file.name}": (file, 0o600) for file in self.site.home.iterdir() if file.is_file()}
+        files = files_of(self.site, settings=SETTINGS)
         files |= {f"/etc/systemd/system/{unit}": AGENT / "gateway" / unit for unit in UNITS}
         files["/etc/systemd/system/fortros-gateway.service.d/guest.conf"] = DROP_IN
         files["/etc/machine-id"] = "0123456789abcdef0123456789abcdef\n"
@@ -88,7 +88,7 @@ class Play:
                               timeout_s=60)
 
     def tell(self, line):
-        return json.loads(self.run(f"echo '{line}' | gateway-client 127.0.0.1:443 {HOME}/ca.pem {self.site.org.gateway_name}"))
+        return json.loads(self.run(f"echo '{line}' | {client_of(self.site)}"))
 
 
 @once

@@ -7,22 +7,18 @@ One guest; in it the gateway, and a node in a network namespace of its own.
       uplink    10.0.0.1 ------------------------ 10.0.0.2  lan
 """
 
-import atexit
 import functools
 import json
-import re
 import tempfile
 
 from lib.gateway import CLIENT, PROGRAM, Site, expect
-from lib.guest import Guest
+from lib.guest import Guest, SharedGuest
+from lib.guest_gateway import GuestGateway, client_of, files_of
 
 TIME_LIMIT_S = 300
 TAKES_S = 60
-HOME = "/etc/fortros"
-TOOLS = "alias ip=/bin/ip ping=/bin/ping"
 NODE, OTHERS, ROBBED = 1, (2, 3), 5  # seeds
 NO_TIMER_CHECK = "no_timer_check"
-CLIENT_LINE = f"gateway-client 127.0.0.1:443 {HOME}/ca.pem"
 
 SETTINGS = """\
 [Gateway]
@@ -38,73 +34,47 @@ def site():
     return Site(tempfile.mkdtemp(prefix="gateway."))
 
 
-@functools.cache
-def started():
-    """The guest, and why it is not there if it is not: one attempt is enough for all tests."""
-    files = {f"{HOME}/{file.name}": (file, 0o600) for file in site().home.iterdir() if file.is_file()}
-    files[f"{HOME}/gateway.conf"] = SETTINGS
-    machine = Guest(programs=["wg", "ip", "nft", "ping", PROGRAM, CLIENT], files=files,
-                    modules=["wireguard", "nf_tables", "veth", "nlmon"], command_line=NO_TIMER_CHECK)
-    atexit.register(machine.stop)
-    try:
-        machine.__enter__()
-        start_gateway(machine)
-        set_up_node(machine)
-    except Exception as error:
-        return machine, error
-    return machine, None
+def make_guest():
+    return Guest(programs=["wg", "ip", "nft", "ping", PROGRAM, CLIENT], files=files_of(site(), settings=SETTINGS),
+                 modules=["wireguard", "nf_tables", "veth", "nlmon"], command_line=NO_TIMER_CHECK, prefer_programs=True)
 
 
-def guest():
-    machine, error = started()
-    if error:
-        raise RuntimeError(f"the guest is not ready: {error}")
-    return machine
+def set_up(machine):
+    GuestGateway(machine).start()
+    set_up_node(machine)
 
 
-def run(command, **options):
-    return guest().run(f"{TOOLS}\n{command}", **options)
-
-
-def start_gateway(machine):
-    machine.run(": >/run/gateway.log; fortros-gateway serve >>/run/gateway.log 2>&1 & echo $! >/run/gateway.pid")
-    machine.wait_until("grep -q event=serving /run/gateway.log || ! kill -0 $(cat /run/gateway.pid)")
-    machine.run("grep -q event=serving /run/gateway.log || { cat /run/gateway.log; exit 1; }")
-
-
-def end_gateway(signal):
-    run(f"kill -{signal} $(cat /run/gateway.pid)")
-    guest().wait_until("! kill -0 $(cat /run/gateway.pid) 2>/dev/null")
+guest = SharedGuest(make_guest, set_up)
+run = guest.run
+gateway = GuestGateway(guest)
 
 
 def ensure_gateway():
     """One that serves, whatever the test before has left."""
-    if run("kill -0 $(cat /run/gateway.pid)", check=False).status != 0:
-        start_gateway(guest())
+    if not gateway.is_alive():
+        gateway.start()
 
 
-def tell(machine, line):
-    said = machine.run(f"echo '{line}' | {CLIENT_LINE} {site().org.gateway_name}").stdout
-    return json.loads(said)
+def tell(line, machine=guest):
+    return json.loads(machine.run(f"echo '{line}' | {client_of(site())}").stdout)
 
 
 def ask(line):
     """A node's request; it must be answered with 200."""
-    answer = tell(guest(), line)
+    answer = tell(line)
     assert answer.get("status") == 200, answer
     return answer
 
 
 def set_up_node(machine):
     """Enrols NODE and gives it its end of the tunnel, which is silent until it is pinged through."""
-    keys = tell(machine, f"key {NODE}")
+    keys = tell(f"key {NODE}", machine)
     invite = machine.run("fortros-gateway invite create 2>/dev/null").stdout.strip()
-    answer = tell(machine, f"enroll {NODE} {invite}")
+    answer = tell(f"enroll {NODE} {invite}", machine)
     assert answer.get("status") == 200, answer
     machine.put("/run/node.key", keys["private_key"], 0o600)
     machine.run(f"""
         set -e
-        {TOOLS}
         ip netns add node
         ip link add uplink type veth peer name lan netns node
         ip addr add 10.0.0.1/24 dev uplink
@@ -123,12 +93,12 @@ def set_up_node(machine):
 @functools.cache
 def node():
     """Its keys and its overlay address."""
-    return tell(guest(), f"key {NODE}") | ask(f"join {NODE}")
+    return tell(f"key {NODE}") | ask(f"join {NODE}")
 
 
 @functools.cache
 def gateway_address():
-    return re.search(r"overlay_address=(\S+)", run("cat /run/gateway.log").stdout)[1]
+    return gateway.address()
 
 
 def ping_gateway(**options):
@@ -161,7 +131,7 @@ def test_the_interface_is_the_gateways():
 def test_a_member_is_a_peer_with_its_own_address_and_no_other():
     """A node could not reach the gateway, or could speak as another."""
     expect(peers().get(node()["public_key"]), node()["overlay_address"] + "/128", "its allowed IPs")
-    assert ping_gateway(check=False), run("wg show; cat /run/gateway.log").stdout
+    assert ping_gateway(check=False), run("wg show").stdout + gateway.log()
     assert last_handshake() > 0
 
 
@@ -200,8 +170,7 @@ def test_a_clock_that_was_ahead_once_is_forgiven_at_the_join():
     forget_session()
     assert not ping_gateway(check=False), "the kernel has taken an old handshake: this test tests nothing"
     ask(f"join {NODE}")
-    guest().wait_until(f"{TOOLS.replace('alias ', 'true; alias ')}\n/bin/ip netns exec node "
-                       f"/bin/ping -n -c 1 -W 10 {gateway_address()}", timeout_s=60)
+    guest.wait_until(f"ip netns exec node ping -n -c 1 -W 10 {gateway_address()}", timeout_s=60)
 
 
 # --- changes --------------------------------------------------------------------------------------
@@ -212,9 +181,9 @@ def test_a_revoked_node_is_cut_off_at_once():
     keys = [ask(f"enroll {seed} {invite}")["public_key"] for seed in OTHERS]
     assert set(keys) <= set(peers()), peers()
     run(f"fortros-gateway node revoke {keys[0]}")
-    guest().wait_until(f"! wg show fortros0 peers | grep -qF {keys[0]}", timeout_s=10)
+    guest.wait_until(f"! wg show fortros0 peers | grep -qF {keys[0]}", timeout_s=10)
     assert keys[1] in peers()
-    assert f"revoked" in run("fortros-gateway node list").stdout
+    assert "revoked" in run("fortros-gateway node list").stdout
 
 
 def test_a_restart_does_not_touch_what_is_right():
@@ -223,12 +192,12 @@ def test_a_restart_does_not_touch_what_is_right():
     ping_gateway()
     before = run("wg show fortros0 dump").stdout
     for signal in ("TERM", "KILL"):
-        end_gateway(signal)
-        start_gateway(guest())
+        gateway.end(signal)
+        gateway.start()
         expect(run("wg show fortros0 dump").stdout.splitlines()[0], before.splitlines()[0], "the interface")
         expect(last_handshake(), max(int(line.split("\t")[4]) for line in before.splitlines()[1:]),
                "the newest handshake after a restart")
-        log = run("cat /run/gateway.log").stdout
+        log = gateway.log()
         assert "overlay-changed" not in log and "peers-changed" not in log, log
     assert ping_gateway(check=False)
 
@@ -236,7 +205,7 @@ def test_a_restart_does_not_touch_what_is_right():
 def test_a_restart_mends_what_is_wrong():
     """What somebody did by hand, or was done while the gateway was down, would stay."""
     ensure_gateway()
-    end_gateway("TERM")
+    gateway.end()
     stranger = run("wg genkey | wg pubkey").stdout.strip()
     invite = run("fortros-gateway invite create 2>/dev/null").stdout.strip()
     run(f"""
@@ -244,7 +213,7 @@ def test_a_restart_mends_what_is_wrong():
         wg set fortros0 peer {stranger} allowed-ips {node()["overlay_address"]}/128
         ip -6 route del {site().org.prefix} dev fortros0
     """)
-    start_gateway(guest())
+    gateway.start()
     expect(peers().get(node()["public_key"]), node()["overlay_address"] + "/128", "the member's allowed IPs")
     assert stranger not in peers(), "a peer that is no member stayed"
     assert "dev fortros0" in run(f"ip -6 route show {site().org.prefix}").stdout
@@ -270,10 +239,10 @@ def test_a_node_that_has_roamed_stays_where_it_is():
     assert roamed == settled.replace("10.0.0.2", "10.0.0.9"), roamed
     ask(f"join {NODE} has-session")
     expect(endpoint(), roamed, "the endpoint after a join")
-    end_gateway("TERM")
+    gateway.end()
     run(f"wg set fortros0 peer {node()['public_key']} persistent-keepalive 7")
-    start_gateway(guest())
-    assert "1 peers brought in line" in run("cat /run/gateway.log").stdout, "nothing was mended: this tests nothing"
+    gateway.start()
+    assert "1 peers brought in line" in gateway.log(), "nothing was mended: this tests nothing"
     expect((endpoint(), last_handshake()), (roamed, handshake), "the endpoint and the handshake after a reconcile")
     run("ip -n node addr del 10.0.0.9/24 dev lan && ip -n node addr add 10.0.0.2/24 dev lan")
     assert ping_gateway(check=False)
@@ -288,22 +257,22 @@ def test_an_address_is_not_taken_from_another_peer():
     ensure_gateway()
     invite = run("fortros-gateway invite create 2>/dev/null").stdout.strip()
     robbed = ask(f"enroll {ROBBED} {invite}")
-    key = tell(guest(), f"key {ROBBED}")["public_key"]
+    key = tell(f"key {ROBBED}")["public_key"]
     ask(f"join {NODE}")
     forget_session()
     assert ping_gateway(check=False), "no live session: joins would make it anew"
     stranger = run("wg genkey | wg pubkey").stdout.strip()
     run(f"wg set fortros0 peer {stranger} allowed-ips {robbed['overlay_address']}/128")
-    join = f"echo 'join {NODE}' | {CLIENT_LINE} {site().org.gateway_name} >/dev/null"
+    join = f"echo 'join {NODE}' | {client_of(site())} >/dev/null"
     run(f"""
         ip link add nlmon0 type nlmon && ip link set nlmon0 up
         until before=$({PACKETS}); {join}; [ $(($({PACKETS}) - before)) -gt {WITHOUT_READING} ]; do :; done
     """)  # until the gateway has read its peers
-    expect(tell(guest(), f"join {ROBBED}").get("status"), 503, "the answer to a node whose address is a stranger's")
-    assert "is the address of another" in run("cat /run/gateway.log").stdout
-    guest().wait_until(f"! wg show fortros0 peers | grep -qF {stranger}", timeout_s=20)
+    expect(tell(f"join {ROBBED}").get("status"), 503, "the answer to a node whose address is a stranger's")
+    assert "is the address of another" in gateway.log()
+    guest.wait_until(f"! wg show fortros0 peers | grep -qF {stranger}", timeout_s=20)
     expect(peers().get(key), robbed["overlay_address"] + "/128", "the member's allowed IPs")
-    assert "event=address-moved" in run("cat /run/gateway.log").stdout
+    assert "event=address-moved" in gateway.log()
     ask(f"join {ROBBED}")
 
 
@@ -311,9 +280,9 @@ def test_a_removed_interface_comes_back():
     """Somebody who tidies up would end the org, and a restart would be needed to mend it."""
     ensure_gateway()
     run("ip link del fortros0")
-    answer = tell(guest(), f"join {NODE}")
+    answer = tell(f"join {NODE}")
     assert answer.get("status") in (200, 503), answer
-    guest().wait_until("wg show fortros0 peers | grep -qF " + node()["public_key"], timeout_s=20)
+    guest.wait_until("wg show fortros0 peers | grep -qF " + node()["public_key"], timeout_s=20)
     ask(f"join {NODE}")
 
 
@@ -350,10 +319,10 @@ def test_a_node_revoked_while_nothing_serves_is_out_before_anything_is_served():
     invite = run("fortros-gateway invite create 2>/dev/null").stdout.strip()
     key = ask(f"enroll 4 {invite}")["public_key"]
     assert key in peers()
-    end_gateway("TERM")
+    gateway.end()
     run(f"fortros-gateway node revoke {key}")
     assert key in peers(), "nobody has served: this test tests nothing"
-    start_gateway(guest())
+    gateway.start()
     assert key not in peers()
-    log = run("cat /run/gateway.log").stdout
+    log = gateway.log()
     assert log.index("event=peers-changed") < log.index("event=serving"), log

@@ -220,7 +220,7 @@ def test_every_gateway_dies_and_the_mesh_does_not_care():
             bed().until_direct(*pair, DIRECT_WITHIN_S)
         with bed().pings("desk1", "home") as direct, bed().pings("vps", "desk2") as restarted, \
                 bed().pings("lh1", "lh2") as lighthouses:
-            bed().run("kill -9 $(cat /run/gateway.pid)")
+            bed().gateway_server.end("KILL")
             bed().cut_off("gw")
             try:
                 bed().restart_maintainer("vps", "KILL")
@@ -232,7 +232,7 @@ def test_every_gateway_dies_and_the_mesh_does_not_care():
                 direct.wait_answered(30)
                 expect_fallback(direct, "a direct path that dies meanwhile")
             finally:
-                bed().start_gateway()
+                bed().gateway_server.start()
 
 
 def test_the_maintainer_is_killed_restarted_and_upgraded_without_one_lost_packet():
