@@ -25,6 +25,8 @@ namespace fortros::gateway {
 
 static constexpr Duration tick = 1s;
 static constexpr std::uint32_t warnings_per_minute = 6;
+static constexpr Duration registry_pause = 1s;
+static constexpr unsigned registry_tries_a_word = 12;  // each takes seconds
 // At the end, for the step that the desk is at: longer than etcd or the kernel should take.
 static constexpr Duration desk_patience = 10s;
 // FileDescriptorName= of the units.
@@ -63,10 +65,7 @@ Outcome<void> Gateway::prepare() {
     m_signer.set(std::move(m_credentials.signer));
     report_credentials();
 
-    m_registry = TRY(or_exit(ExitCode::Database, open_registry(m_settings, RegistryUser::Server)));
-    TRY(or_exit(ExitCode::Database, m_registry->check()));
-    m_watch = TRY(or_exit(ExitCode::Database, m_registry->watch()));
-
+    TRY(or_exit(ExitCode::Database, await_registry()));
     TRY(or_exit(ExitCode::WireGuard, make_tunnels()));
     TRY(or_exit(ExitCode::WireGuard, bring_in_line()));
     TRY(or_exit(ExitCode::WireGuard, answer_probes()));
@@ -117,6 +116,27 @@ Outcome<void> Gateway::prepare() {
 
     TRY(make_servers(TRY(make_listeners())));
     return or_exit(ExitCode::Failure, make_chores());
+}
+
+// After a power cut a cluster comes up beside its gateways, and may be without a leader for a while.
+Status Gateway::await_registry() {
+    for (unsigned tries = 0;; ++tries) {
+        const Status status = try_registry();
+        if (status || status.error().code != ErrorCode::Busy) return status;
+        if (tries % registry_tries_a_word == 0) {
+            m_log.write({Level::Warning, "waits-for-registry",
+                         "waits for the registry: " + status.error().text()});
+            m_manager.tell("STATUS=waits for the registry");
+        }
+        std::this_thread::sleep_for(registry_pause);
+    }
+}
+
+Status Gateway::try_registry() {
+    m_registry = TRY(open_registry(m_settings, RegistryUser::Server));
+    TRY(m_registry->check());
+    m_watch = TRY(m_registry->watch());
+    return {};
 }
 
 // Who may not change sysctls, as under the unit, has had it done before.

@@ -66,6 +66,8 @@ private:
     };
 
     // gateway.cc
+    Status await_registry();
+    Status try_registry();
     Status make_tunnels();
     void begin_relaying();
     Status answer_probes();

@@ -91,7 +91,7 @@ Mesh::State::State(Self whose, const Members& in_force, Random& dice, Instant no
       members(&in_force),
       random(&dice),
       prefix(prefix_of(self.address)),
-      negotiation(draw(dice)),
+      negotiation(draw(dice), limit()),
       plan_due(now),
       planned(now - plan_interval),
       explore_due(now + explore_interval),
@@ -224,7 +224,6 @@ void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& me
         case LinkVerb::Keep: negotiation.heard(from, message, {}, now); break;
         case LinkVerb::Hello: break;
     }
-    negotiation.places(free_places());
     negotiation.step(from, now);
     take_outcome(now);
 }
@@ -237,7 +236,7 @@ void Mesh::State::moved(Instant now) {
         contact.not_before = std::min(contact.not_before, now);
         contact.hold = {};
         if (!contact.tunnel) continue;
-        contact.tunnel->on_lan = false;
+        set_on_lan(contact, false);
         contact.tunnel->before_lan.reset();
         contact.tunnel->path.moved(now);
         schedule(contact, now);
@@ -318,7 +317,6 @@ std::vector<Outgoing> Mesh::State::step(Instant now) {
     if (!serves()) {
         if (now >= plan_due) make_plan(now);
         if (now >= explore_due) explore(now);
-        negotiation.places(free_places());
         if (negotiation.next_step() <= now) negotiation.step(now);
     }
     take_outcome(now);

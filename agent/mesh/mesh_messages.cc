@@ -11,13 +11,11 @@ void Mesh::State::send(const PublicKey& to, Via via, LinkMessage message) {
 }
 
 Standing Mesh::State::standing() const {
-    const std::size_t scored = scored_links();
-    const std::size_t limit = budget().limit;
     return {.candidates = own.candidates,
             .nat = own.nat,
             .sleeps = sleeps(),
             .links = static_cast<std::uint16_t>(negotiation.firm_links()),
-            .room = static_cast<std::uint16_t>(limit - std::min(limit, scored)),
+            .room = static_cast<std::uint16_t>(negotiation.places_free()),
             .place = place};
 }
 
@@ -129,10 +127,8 @@ Welcome Mesh::State::welcome_of(const Member& from, Instant now) const {
     const auto contact = contacts.find(from.key);
     out.reachable = contact == contacts.end() || can_meet(contact->second, now);
     const bool is_lan = contact != contacts.end() && contact->second.maybe_on_link(now);
-    const std::size_t limit = budget().limit;
-    const std::size_t used = scored_links();
-    out.lonely_room = limit - std::min(limit, used);
-    out.room = limit - std::min(limit, used + reserved_places);
+    out.lonely_room = negotiation.places_free();
+    out.room = out.lonely_room - std::min(out.lonely_room, reserved_places);
     if (is_lan) out.room = std::max<std::size_t>(out.room, 1);
     // Whom this node talks with it would ask itself, or keep.
     const bool is_busy =
@@ -208,14 +204,16 @@ std::vector<Introduction> Mesh::State::introductions_for(const PublicKey& key, I
 }
 
 void Mesh::State::introduced(const std::vector<Introduction>& introductions, Instant now) {
+    bool has_news = false;
     for (const Introduction& some : introductions) {
         const Member* member = members->find(some.key);
         if (!member || member->relays() || some.key == self.key) continue;
-        const bool is_news = !find(some.key);
+        has_news = has_news || !find(some.key);
         Contact& contact = contact_of(*member);
         if (!contact.standing) contact.place = some.place;
-        if (is_news) plan_soon(now);
     }
+    if (!has_news) return;
+    plan_soon(now);
     forget_some(now);
 }
 

@@ -6,34 +6,20 @@
 
 namespace fortros::mesh {
 
+// Of places for scored peers.
+std::size_t Mesh::State::limit() const { return self.metered ? scored_limit / 2 : scored_limit; }
+
 Budget Mesh::State::budget() const {
-    Budget out{.target = scored_target, .limit = scored_limit, .lan = lan_limit};
+    Budget out{.target = scored_target, .limit = limit(), .lan = lan_limit};
     if (self.metered) {
         out.target /= 2;
-        out.limit /= 2;
         out.sorts /= 2;
     }
-    out.lonely = negotiation.firm_links() <= lifeline_links;
+    out.lonely = is_lonely();
     return out;
 }
 
-// Agreed or asked for, LAN neighbours not counted.
-std::size_t Mesh::State::scored_links() const {
-    std::size_t count = 0;
-    for (const auto& [key, agreement] : negotiation.all()) {
-        if (agreement.state == LinkState::None) continue;
-        const auto contact = contacts.find(key);
-        const bool is_lan =
-            contact != contacts.end() && contact->second.tunnel && contact->second.tunnel->on_lan;
-        if (!is_lan) ++count;
-    }
-    return count;
-}
-
-std::size_t Mesh::State::free_places() const {
-    const std::size_t limit = budget().limit;
-    return limit - std::min(limit, scored_links());
-}
+bool Mesh::State::is_lonely() const { return negotiation.firm_links() <= lifeline_links; }
 
 bool Mesh::State::may_be_asked(const Contact& contact, Instant now) const {
     if (contact.not_before > now) return false;
@@ -133,7 +119,8 @@ void Mesh::State::make_plan(Instant now) {
 }
 
 void Mesh::State::follow(const Plan& plan, Instant now) {
-    const Difference todo = difference(plan, negotiation.all(), asks_a_round, free_places());
+    const Difference todo =
+        difference(plan, negotiation.all(), asks_a_round, negotiation.places_free());
     for (auto& [key, contact] : contacts) contact.wish.reset();
     for (const Wish& wish : plan.wishes) {
         const Member* member = members->find(wish.key);
@@ -196,24 +183,30 @@ void Mesh::State::make_room(Instant now) {
 
 // Forgets whom nothing is known of that would not be told again, the farthest first.
 void Mesh::State::forget_some(Instant now) {
-    const std::size_t limit = serves()          ? contacts.size()
-                              : budget().lonely ? contacts_limit_lonely
-                                                : contacts_limit;
-    if (contacts.size() <= limit) return;
-    std::vector<std::pair<double, PublicKey>> idle;
+    const std::size_t most = serves()      ? contacts.size()
+                             : is_lonely() ? contacts_limit_lonely
+                                           : contacts_limit;
+    if (contacts.size() <= most) return;
+    std::vector<const Contact*> idle;
     for (const auto& [key, contact] : contacts) {
         if (contact.tunnel || contact.wish || negotiation.find(key)) continue;
         if (contact.beacons(now) || contact.lan_not_before > now) continue;
         if (contact.not_before > now || contact.demand.at(now) >= demand_to_keep) continue;
-        // What was measured would not be told again, and is worth more than somebody's estimate.
-        const double known = contact.measured ? 1000 : 0;
-        idle.emplace_back(-score(candidate(contact, now).merits).value() - known, key);
+        idle.push_back(&contact);
     }
-    if (idle.size() <= limit) return;
-    std::ranges::sort(idle);
+    if (idle.size() <= most) return;
+    std::vector<std::pair<double, PublicKey>> by_worth;
+    for (const Contact* contact : idle) {
+        // What was measured would not be told again, and is worth more than somebody's estimate.
+        const double known = contact->measured ? 1000 : 0;
+        by_worth.emplace_back(-score(candidate(*contact, now).merits).value() - known,
+                              contact->key);
+    }
+    std::ranges::sort(by_worth);
     // Some more than necessary, so that it is not done again for the next one.
-    std::size_t surplus = idle.size() - limit + limit / 8;
-    for (auto worst = idle.rbegin(); worst != idle.rend() && surplus > 0; ++worst, --surplus)
+    std::size_t surplus = by_worth.size() - most + most / 8;
+    for (auto worst = by_worth.rbegin(); worst != by_worth.rend() && surplus > 0;
+         ++worst, --surplus)
         contacts.erase(worst->second);
 }
 

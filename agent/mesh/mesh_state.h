@@ -141,8 +141,8 @@ struct Mesh::State {
     bool rests(const Contact& contact, Instant now) const;
     void search(Instant now);
     double reluctance(Instant now) const;
-    std::size_t scored_links() const;
-    std::size_t free_places() const;
+    std::size_t limit() const;
+    bool is_lonely() const;
 
     // --- mesh_tunnels.cc ---
     void open_tunnel(Contact& contact, PathState state, Instant now);
@@ -155,6 +155,7 @@ struct Mesh::State {
     void try_news(Contact& contact, Instant now);
     void give_up(Contact& contact, Instant now);
     void hold(Contact& contact, HeldFor what, Duration first, Duration limit, Instant now);
+    void set_on_lan(Contact& contact, bool on_lan);
     void refute_lan(Contact& contact, Instant now);
     void judge_lan(Contact& contact, Instant now);
     void try_lan(Contact& contact, Instant now);

@@ -133,7 +133,7 @@ void Mesh::State::path_changed(Contact& contact, PathState before, Instant now) 
             plan_due = std::min(plan_due, now + lapse_patience);
             if (!serves()) send(contact.key, Via::Relay, {.verb = LinkVerb::Down});
         }
-        tunnel.on_lan = false;
+        set_on_lan(contact, false);
         tunnel.before_lan.reset();
         if (carried && !serves()) find_tries(contact, now);
     }
@@ -178,6 +178,11 @@ void Mesh::State::give_up(Contact& contact, Instant now) {
 
 // --- the local network ---
 
+void Mesh::State::set_on_lan(Contact& contact, bool on_lan) {
+    contact.tunnel->on_lan = on_lan;
+    negotiation.on_link(contact.key, on_lan);
+}
+
 // The beacon was wrong, or the link's address does not answer. It goes on being heard: were the next try
 // always as soon, a link would come and go with it for ever.
 void Mesh::State::refute_lan(Contact& contact, Instant now) {
@@ -194,7 +199,7 @@ void Mesh::State::judge_lan(Contact& contact, Instant now) {
         const bool is_near = tunnel.path.rtt() && *tunnel.path.rtt() <= lan_rtt;
         if (is_near == tunnel.on_lan) return;
         if (!is_near && tunnel.path.rtt() < 2 * lan_rtt) return;
-        tunnel.on_lan = is_near;
+        set_on_lan(contact, is_near);
         if (is_near) {
             tunnel.before_lan.reset();
             contact.lan_hold = {};
@@ -204,7 +209,7 @@ void Mesh::State::judge_lan(Contact& contact, Instant now) {
         peer_stale(contact);
         plan_soon(now);
     } else {
-        tunnel.on_lan = false;
+        set_on_lan(contact, false);
         if (!tunnel.before_lan && contact.lan_not_before <= now) try_lan(contact, now);
     }
 }

@@ -24,23 +24,46 @@ static constexpr std::chrono::seconds longest_refusal{3600};
 // Links taken up after a restart are asked about one after the other: each costs the other's reckoning.
 static constexpr Duration adoption_spread = 5s;
 
-Negotiation::Negotiation(std::uint64_t seed) : m_next_nonce(seed) {}
+Negotiation::Negotiation(std::uint64_t seed, std::size_t places)
+    : m_next_nonce(seed), m_places(places) {}
+
+Agreement& Negotiation::change(Entry entry) {
+    m_remembered.sums.reset();
+    return m_agreements.erase(entry, entry)->second;  // an iterator that may write
+}
+
+Negotiation::Entry Negotiation::add(const PublicKey& peer) {
+    m_remembered.sums.reset();
+    return m_agreements.try_emplace(peer).first;
+}
+
+void Negotiation::remove(Entry entry) {
+    m_remembered.sums.reset();
+    m_agreements.erase(entry);
+}
 
 // --- what happens ---
 
 void Negotiation::wish(const PublicKey& peer, bool wished, Instant now, bool needs_place) {
-    auto entry = m_agreements.find(peer);
+    Entry entry = m_agreements.find(peer);
     if (entry == m_agreements.end()) {
         if (!wished || m_agreements.size() >= agreements_limit) return;
-        entry = m_agreements.emplace(peer, Agreement{.not_before = now}).first;
+        entry = add(peer);
+        change(entry).not_before = now;
     }
-    entry->second.wished = wished;
-    entry->second.needs_place = needs_place;
+    Agreement& it = change(entry);
+    it.wished = wished;
+    it.needs_place = needs_place;
 }
 
 void Negotiation::works(const PublicKey& peer, bool works) {
-    const auto entry = m_agreements.find(peer);
-    if (entry != m_agreements.end() && entry->second.linked()) entry->second.works = works;
+    const Entry entry = m_agreements.find(peer);
+    if (entry != m_agreements.end() && entry->second.linked()) change(entry).works = works;
+}
+
+void Negotiation::on_link(const PublicKey& peer, bool on_link) {
+    const Entry entry = m_agreements.find(peer);
+    if (entry != m_agreements.end() && entry->second.linked()) change(entry).on_link = on_link;
 }
 
 void Negotiation::heard(const PublicKey& from, const LinkMessage& message, const Welcome& welcome,
@@ -60,29 +83,29 @@ void Negotiation::heard(const PublicKey& from, const LinkMessage& message, const
 }
 
 void Negotiation::dead(const PublicKey& peer, Instant now) {
-    const auto entry = m_agreements.find(peer);
+    const Entry entry = m_agreements.find(peer);
     if (entry == m_agreements.end() || entry->second.state == LinkState::None) return;
     // Should it be alive after all, it asks at once whether we hold the link, and learns that we don't.
     if (entry->second.linked()) say(peer, {.verb = LinkVerb::Leave});
     const unsigned failures = entry->second.failures;
     end(entry, lost_hold, now);
-    entry->second.failures = failures;
+    change(entry).failures = failures;
     fail_request(entry, now);
 }
 
 void Negotiation::expelled(const PublicKey& peer) {
-    const auto entry = m_agreements.find(peer);
+    const Entry entry = m_agreements.find(peer);
     if (entry == m_agreements.end()) return;
     if (entry->second.linked()) m_outcome.changes.push_back({peer, false});
-    m_agreements.erase(entry);
+    remove(entry);
 }
 
 void Negotiation::adopt(const PublicKey& peer, Instant now) {
     if (m_agreements.size() >= agreements_limit) return;
-    const auto [entry, is_new] = m_agreements.try_emplace(peer);
-    if (!is_new && entry->second.linked()) return;
+    const Entry entry = add(peer);
+    if (entry->second.linked()) return;
     // As if a first request had just been given up: the next one comes when it is due.
-    entry->second = Agreement{.state = LinkState::Linked,
+    change(entry) = Agreement{.state = LinkState::Linked,
                               .wished = true,
                               .nonce = fresh_nonce(),
                               .attempts = request_attempts,
@@ -91,6 +114,7 @@ void Negotiation::adopt(const PublicKey& peer, Instant now) {
 }
 
 void Negotiation::moved(Instant now) {
+    m_remembered.sums.reset();
     for (auto& [peer, agreement] : m_agreements) {
         if (agreement.failures > 0 && agreement.state == LinkState::None)
             agreement.not_before = now;
@@ -103,11 +127,11 @@ void Negotiation::moved(Instant now) {
 
 void Negotiation::heard_want(const PublicKey& from, const LinkMessage& want, const Welcome& welcome,
                              Instant now) {
-    auto entry = m_agreements.find(from);
+    Entry entry = m_agreements.find(from);
     const bool known = entry != m_agreements.end();
     if (known && is_late(entry, want.nonce)) return;
     if (known && entry->second.linked()) {
-        Agreement& held = entry->second;
+        Agreement& held = change(entry);
         held.heard = want.nonce;
         // A peer that holds a link may have it, whatever we were about to ask.
         if (held.state == LinkState::Leaving) held.not_before = now + keep_hold;
@@ -143,38 +167,38 @@ void Negotiation::heard_want(const PublicKey& from, const LinkMessage& want, con
                        std::chrono::duration_cast<std::chrono::seconds>(refuse_retry).count())});
         return;
     }
-    if (!known) entry = m_agreements.emplace(from, Agreement{}).first;
-    entry->second.invited = !asked && !wished;
-    entry->second.heard = want.nonce;
-    entry->second.answers = want.nonce;
+    if (!known) entry = add(from);
+    Agreement& held = change(entry);
+    held.invited = !asked && !wished;
+    held.heard = want.nonce;
+    held.answers = want.nonce;
     link(entry, now);
     verify(entry, now);
 }
 
 void Negotiation::heard_accept(const PublicKey& from, const LinkMessage& accept, Instant now) {
-    const auto entry = m_agreements.find(from);
+    const Entry entry = m_agreements.find(from);
     const LinkState state = entry == m_agreements.end() ? LinkState::None : entry->second.state;
     if (state == LinkState::None)
         return say(from, {.verb = LinkVerb::Leave, .nonce = accept.confirm});
     if (is_late(entry, accept.confirm)) return;
     // We may not be here for long; the answer to our own request comes first.
     if (state == LinkState::Leaving) return;
-    Agreement& held = entry->second;
     if (state == LinkState::Wanting) {
         // One that answers something else says nothing of now; our want is still to be answered.
-        if (accept.nonce != held.nonce) return;
+        if (accept.nonce != entry->second.nonce) return;
         link(entry, now);
         settle(entry, now);
-    } else if (!held.confirmed) {
+    } else if (!entry->second.confirmed) {
         // We are about to give our word: a leave that is on its way was said before this accept.
-        held.nonce = fresh_nonce();
+        change(entry).nonce = fresh_nonce();
     }
-    held.heard = accept.confirm;
+    change(entry).heard = accept.confirm;
     say(from, {.verb = LinkVerb::Probe, .nonce = accept.confirm, .linked = true});
 }
 
 void Negotiation::heard_refuse(const PublicKey& from, const LinkMessage& refuse, Instant now) {
-    const auto entry = m_agreements.find(from);
+    const Entry entry = m_agreements.find(from);
     if (entry == m_agreements.end()) return;
     if (entry->second.state == LinkState::Wanting && refuse.nonce == entry->second.nonce) {
         const auto wait = std::clamp(std::chrono::seconds{refuse.retry_after_s}, shortest_refusal,
@@ -186,27 +210,27 @@ void Negotiation::heard_refuse(const PublicKey& from, const LinkMessage& refuse,
 
 void Negotiation::heard_may_leave(const PublicKey& from, const LinkMessage& ask,
                                   const Welcome& welcome, Instant now) {
-    const auto entry = m_agreements.find(from);
+    const Entry entry = m_agreements.find(from);
     const LinkState state = entry == m_agreements.end() ? LinkState::None : entry->second.state;
     const bool held = state == LinkState::Linked || state == LinkState::Leaving;
     if (held && is_late(entry, ask.nonce)) return;
     // Asked again is answered again: were it granted now, the other might have counted on the first
     // answer already.
     if (held && (entry->second.heard == ask.nonce || welcome.keep || !may_end(from))) {
-        entry->second.heard = ask.nonce;
+        change(entry).heard = ask.nonce;
         return say(from, {.verb = LinkVerb::Keep, .nonce = ask.nonce});
     }
     // Gone before it is said: whoever asks in the same moment finds it counted out. And who leaves
     // has accepted our want: that answer may still come, and must find no want that it answers.
     if (state != LinkState::None) {
-        entry->second.heard = ask.nonce;
+        change(entry).heard = ask.nonce;
         end(entry, held ? ended_hold : lost_hold, now);
     }
     say(from, {.verb = LinkVerb::Leave, .nonce = ask.nonce});
 }
 
 void Negotiation::heard_leave(const PublicKey& from, const LinkMessage& leave, Instant now) {
-    const auto entry = m_agreements.find(from);
+    const Entry entry = m_agreements.find(from);
     if (entry == m_agreements.end()) return;
     const Agreement& held = entry->second;
     const bool is_answer = held.linked() && held.nonce != 0 && held.nonce == leave.nonce;
@@ -215,17 +239,18 @@ void Negotiation::heard_leave(const PublicKey& from, const LinkMessage& leave, I
 }
 
 void Negotiation::heard_keep(const PublicKey& from, const LinkMessage& keep, Instant now) {
-    const auto entry = m_agreements.find(from);
+    const Entry entry = m_agreements.find(from);
     if (entry == m_agreements.end()) return;
-    Agreement& held = entry->second;
-    if (!held.linked() || held.nonce == 0 || held.nonce != keep.nonce) return;
+    if (!entry->second.linked() || entry->second.nonce == 0 || entry->second.nonce != keep.nonce)
+        return;
+    Agreement& held = change(entry);
     held.state = LinkState::Linked;
     held.not_before = now + jittered(keep_hold);
     settle(entry, now);
 }
 
 void Negotiation::heard_probe(const PublicKey& from, const LinkMessage& probe, Instant now) {
-    const auto entry = m_agreements.find(from);
+    const Entry entry = m_agreements.find(from);
     const LinkState state = entry == m_agreements.end() ? LinkState::None : entry->second.state;
     if (!probe.linked) {
         if (state == LinkState::Linked) doubt(entry, now);
@@ -241,11 +266,11 @@ void Negotiation::heard_probe(const PublicKey& from, const LinkMessage& probe, I
 // --- what follows ---
 
 void Negotiation::step(Instant now) {
-    for (auto entry = m_agreements.begin(); entry != m_agreements.end();) step(entry++, now);
+    for (Entry entry = m_agreements.begin(); entry != m_agreements.end();) step(entry++, now);
 }
 
 void Negotiation::step(const PublicKey& peer, Instant now) {
-    const auto entry = m_agreements.find(peer);
+    const Entry entry = m_agreements.find(peer);
     if (entry != m_agreements.end()) step(entry, now);
 }
 
@@ -259,80 +284,88 @@ void Negotiation::step(Entry entry, Instant now) {
 }
 
 void Negotiation::step_none(Entry entry, Instant now) {
-    Agreement& it = entry->second;
+    const Agreement& it = entry->second;
     if (now < it.not_before) return;
-    if (!it.wished) {
-        m_agreements.erase(entry);
-        return;
-    }
+    if (!it.wished) return remove(entry);
     // Whatever was free when it was wished for.
     if (!may_ask(it)) return;
-    if (it.needs_place) --m_places;
-    it.state = LinkState::Wanting;
+    change(entry).state = LinkState::Wanting;
     ask(entry, now);
 }
 
 void Negotiation::step_wanting(Entry entry, Instant now) {
-    Agreement& it = entry->second;
+    const Agreement& it = entry->second;
     // Without a word: should the other have accepted, it asks until it hears that we hold nothing.
     if (!it.wished) return end(entry, Duration{}, now);
     if (now < it.due) return;
     if (it.attempts < request_attempts) return repeat(entry, now);
-    it.state = LinkState::None;
+    change(entry).state = LinkState::None;
     fail_request(entry, now);
 }
 
 void Negotiation::step_linked(Entry entry, Instant now) {
-    Agreement& it = entry->second;
+    const Agreement& it = entry->second;
     if (!it.wished && now >= it.not_before && may_end(entry->first)) {
-        it.state = LinkState::Leaving;
+        change(entry).state = LinkState::Leaving;
         return ask(entry, now);
     }
     if (now < it.due) return;
     if (it.confirmed || it.attempts >= request_attempts) return verify(entry, now);
     repeat(entry, now);
     // Silence is no permission: the link stays, and is asked about again later.
-    if (it.attempts >= request_attempts) it.due = now + jittered(audit_interval);
+    if (it.attempts >= request_attempts) change(entry).due = now + jittered(audit_interval);
 }
 
 void Negotiation::step_leaving(Entry entry, Instant now) {
-    Agreement& it = entry->second;
     // The other may have let us go meanwhile.
-    if (it.wished) {
-        it.state = LinkState::Linked;
+    if (entry->second.wished) {
+        change(entry).state = LinkState::Linked;
         return verify(entry, now);
     }
-    if (now < it.due) return;
-    if (it.attempts < request_attempts) return repeat(entry, now);
+    if (now < entry->second.due) return;
+    if (entry->second.attempts < request_attempts) return repeat(entry, now);
     // As it was, but for what the other may have done: an answer to this nonce still counts.
+    Agreement& it = change(entry);
     it.state = LinkState::Linked;
     it.confirmed = false;
     it.not_before = now + jittered(keep_hold);
     it.due = now + jittered(audit_interval);
 }
 
-Instant Negotiation::next_step() const {
-    Instant next = Instant::max();
+const Negotiation::Sums& Negotiation::sums() const {
+    if (!m_remembered.sums) m_remembered.sums = add_up();
+    return *m_remembered.sums;
+}
+
+Negotiation::Sums Negotiation::add_up() const {
+    Sums out;
     for (const auto& [peer, it] : m_agreements) {
+        if (it.firm()) ++out.firm;
+        if (it.state != LinkState::None && !it.on_link) ++out.taken;
+    }
+    const bool is_full = out.taken >= m_places;
+    for (const auto& [peer, it] : m_agreements) {
+        Instant next = Instant::max();
         switch (it.state) {
             case LinkState::None:
-                if (!it.wished || may_ask(it)) next = std::min(next, it.not_before);
+                if (!it.wished || !it.needs_place || !is_full) next = it.not_before;
                 break;
-            case LinkState::Wanting: next = std::min(next, it.wished ? it.due : Instant{}); break;
-            case LinkState::Leaving: next = std::min(next, it.wished ? Instant{} : it.due); break;
+            case LinkState::Wanting: next = it.wished ? it.due : Instant{}; break;
+            case LinkState::Leaving: next = it.wished ? Instant{} : it.due; break;
             case LinkState::Linked:
-                next = std::min(next, it.due);
-                if (!it.wished && it.not_before < next && may_end(peer)) next = it.not_before;
+                next = it.due;
+                if (!it.wished && may_end(it, out.firm)) next = std::min(next, it.not_before);
                 break;
         }
+        out.next = std::min(out.next, next);
     }
-    return next;
+    return out;
 }
 
 Negotiation::Outcome Negotiation::take() { return std::exchange(m_outcome, {}); }
 
 const Agreement* Negotiation::find(const PublicKey& peer) const {
-    const auto entry = m_agreements.find(peer);
+    const Entry entry = m_agreements.find(peer);
     return entry == m_agreements.end() ? nullptr : &entry->second;
 }
 
@@ -346,14 +379,9 @@ bool Negotiation::linked(const PublicKey& peer) const {
     return it && it->linked();
 }
 
-std::size_t Negotiation::firm_links() const {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(m_agreements, [](const auto& it) { return it.second.firm(); }));
-}
-
 bool Negotiation::may_end(const PublicKey& peer) const {
     const Agreement* it = find(peer);
-    return firm_links() - (it && it->firm() ? 1 : 0) > lifeline_links;
+    return may_end(it ? *it : Agreement{}, firm_links());
 }
 
 // --- steps of all of them ---
@@ -376,13 +404,14 @@ void Negotiation::say(const PublicKey& to, LinkMessage message) {
 
 // A new request of the state that the peer is in now.
 void Negotiation::ask(Entry entry, Instant now) {
-    entry->second.nonce = fresh_nonce();
-    entry->second.attempts = 0;
+    Agreement& it = change(entry);
+    it.nonce = fresh_nonce();
+    it.attempts = 0;
     repeat(entry, now);
 }
 
 void Negotiation::repeat(Entry entry, Instant now) {
-    Agreement& it = entry->second;
+    Agreement& it = change(entry);
     ASSERT(it.state != LinkState::None && it.attempts < request_attempts);
     it.due = now + jittered(request_retry * (1U << it.attempts));
     ++it.attempts;
@@ -396,7 +425,7 @@ void Negotiation::repeat(Entry entry, Instant now) {
 
 // Asks whether the other holds the link, too.
 void Negotiation::verify(Entry entry, Instant now) {
-    entry->second.confirmed = false;
+    change(entry).confirmed = false;
     ask(entry, now);
 }
 
@@ -409,7 +438,7 @@ void Negotiation::doubt(Entry entry, Instant now) {
 
 // The other was seen to hold it.
 void Negotiation::settle(Entry entry, Instant now) {
-    Agreement& it = entry->second;
+    Agreement& it = change(entry);
     it.confirmed = true;
     it.nonce = 0;
     it.answers = 0;
@@ -419,22 +448,24 @@ void Negotiation::settle(Entry entry, Instant now) {
 }
 
 void Negotiation::link(Entry entry, Instant now) {
-    entry->second.state = LinkState::Linked;
-    entry->second.not_before = now + jittered(young_hold);
+    Agreement& it = change(entry);
+    it.state = LinkState::Linked;
+    it.not_before = now + jittered(young_hold);
     m_outcome.changes.push_back({entry->first, true});
 }
 
 // None, and not wanted again for a while.
 void Negotiation::end(Entry entry, Duration hold, Instant now) {
     if (entry->second.linked()) m_outcome.changes.push_back({entry->first, false});
-    entry->second = Agreement{.wished = entry->second.wished,
-                              .needs_place = entry->second.needs_place,
-                              .heard = entry->second.heard,
-                              .not_before = now + jittered(hold)};
+    Agreement& it = change(entry);
+    it = Agreement{.wished = it.wished,
+                   .needs_place = it.needs_place,
+                   .heard = it.heard,
+                   .not_before = now + jittered(hold)};
 }
 
 void Negotiation::fail_request(Entry entry, Instant now) {
-    Agreement& it = entry->second;
+    Agreement& it = change(entry);
     static constexpr unsigned most_doublings = 6;
     const Duration hold = unanswered_hold * (1U << std::min(it.failures, most_doublings));
     it.failures = std::min(it.failures + 1, most_doublings);

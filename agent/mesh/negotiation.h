@@ -23,6 +23,7 @@
 // ends agree in the end, whatever was lost. Links that are not confirmed do not count as links.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -72,6 +73,7 @@ struct Agreement {
     bool works = false;       // its path carries packets
     bool confirmed = false;   // Linked: the other was seen to hold it, too
     bool needs_place = true;  // to be asked: LAN neighbours need none
+    bool on_link = false;     // found to be a LAN neighbour: takes none
     bool invited = false;     // it was the other who wanted it first
     std::uint64_t nonce = 0;  // of the want, accept or may-leave that waits for its answer; 0: none
     std::uint64_t answers = 0;  // Linked: the nonce of the want that the accept answers
@@ -102,16 +104,17 @@ struct Welcome {
 
 class Negotiation {
 public:
-    // `seed` is random, another one at each start: nonces count up from it.
-    explicit Negotiation(std::uint64_t seed);
+    // `seed` is random, another one at each start: nonces count up from it. `places`: whom this node wishes for
+    // is asked as long as fewer are taken.
+    explicit Negotiation(std::uint64_t seed, std::size_t places = SIZE_MAX);
 
     // --- what happens ---
     // The plan wishes for a link, or no longer does. Idempotent; step() does what follows.
     void wish(const PublicKey& peer, bool wished, Instant now, bool needs_place = true);
-    // How many more may be asked, of those that need a place. Until it is said: any number.
-    void places(std::size_t free) { m_places = free; }
     // Whether the peer's path carries packets.
     void works(const PublicKey& peer, bool works);
+    // Whether the peer was found to be a neighbour on a link.
+    void on_link(const PublicKey& peer, bool on_link);
     // An authentic message. `welcome` matters to Want and MayLeave alone.
     void heard(const PublicKey& from, const LinkMessage& message, const Welcome& welcome,
                Instant now);
@@ -129,7 +132,7 @@ public:
     // The same for one peer.
     void step(const PublicKey& peer, Instant now);
     // When step() has something to do although nothing happens; Instant::max() for never.
-    Instant next_step() const;
+    Instant next_step() const { return sums().next; }
 
     struct Said {
         PublicKey to;
@@ -158,14 +161,21 @@ public:
     // By key.
     const std::map<PublicKey, Agreement>& all() const { return m_agreements; }
     // That a lifeline may hang on.
-    std::size_t firm_links() const;
+    std::size_t firm_links() const { return sums().firm; }
+    // Agreed or asked for, neighbours on a link not counted.
+    std::size_t places_taken() const { return sums().taken; }
+    std::size_t places_free() const { return m_places - std::min(m_places, places_taken()); }
     // Whether this link may end by this node's word.
     bool may_end(const PublicKey& peer) const;
 
     bool operator==(const Negotiation&) const = default;
 
 private:
-    using Entry = std::map<PublicKey, Agreement>::iterator;
+    // To read; what changes goes through change(), so that nothing remembered outlives it.
+    using Entry = std::map<PublicKey, Agreement>::const_iterator;
+    Agreement& change(Entry entry);
+    Entry add(const PublicKey& peer);
+    void remove(Entry entry);
 
     void heard_want(const PublicKey& from, const LinkMessage& want, const Welcome& welcome,
                     Instant now);
@@ -182,6 +192,23 @@ private:
     void step_linked(Entry entry, Instant now);
     void step_leaving(Entry entry, Instant now);
 
+    // What all agreements come to. It is asked for far more often than anything changes.
+    struct Sums {
+        std::size_t firm = 0;
+        std::size_t taken = 0;
+        Instant next = Instant::max();
+    };
+    const Sums& sums() const;
+    Sums add_up() const;
+    // A value that follows from the rest, and has no part in comparisons.
+    struct Remembered {
+        std::optional<Sums> sums{};
+        bool operator==(const Remembered&) const { return true; }
+    };
+
+    bool may_end(const Agreement& agreement, std::size_t firm) const {
+        return firm - (agreement.firm() ? 1 : 0) > lifeline_links;
+    }
     bool is_late(Entry entry, std::uint64_t request) const;
     std::uint64_t fresh_nonce();
     void say(const PublicKey& to, LinkMessage message);
@@ -197,13 +224,14 @@ private:
     Duration jittered(Duration duration);
 
     bool may_ask(const Agreement& agreement) const {
-        return m_places > 0 || !agreement.needs_place;
+        return !agreement.needs_place || places_free() > 0;
     }
 
     std::uint64_t m_next_nonce = 0;
     std::size_t m_places = SIZE_MAX;
     std::map<PublicKey, Agreement> m_agreements{};
     Outcome m_outcome{};
+    mutable Remembered m_remembered{};
 };
 
 }  // namespace fortros::mesh

@@ -168,6 +168,7 @@ void Simulation::restart_maintainer(NodeId node) {
     const auto known = m_hosts[node]->members;
     m_hosts[node] = std::make_unique<Host>(self, known, host_seed(m_world, node, m_now), m_now);
     m_hosts[node]->mesh.adopt(kept, preferred, m_now);
+    m_wireguard.forget_looks(node);
     wake_at(node, m_now);
 }
 
@@ -198,13 +199,13 @@ void Simulation::observe(NodeId node) {
     if (m_now - host.observed < (slow ? relay_observe_pause : observe_pause)) return;
     host.observed = m_now;
     mesh::Observation seen;
-    for (const Tunnel& tunnel : m_wireguard.tunnels(node)) {
+    m_wireguard.look(node, [&](const Tunnel& tunnel) {
         mesh::PeerObservation peer{
             .key = m_world.nodes[tunnel.peer].key, .rx_bytes = tunnel.rx, .tx_bytes = tunnel.tx};
         if (tunnel.since != never) peer.handshake_age = m_now - tunnel.since;
         if (tunnel.endpoint.port != 0) peer.endpoint = tunnel.endpoint;
         (m_world.relays(tunnel.peer) ? seen.lighthouses : seen.direct).push_back(std::move(peer));
-    }
+    });
     seen.underlay.push_back(m_underlay.own_address(node));
     seen.direct_port = m_world.nodes[node].port;
     for (const auto& [to, bytes] : host.demand)
@@ -232,6 +233,7 @@ void Simulation::apply(NodeId node) {
     const mesh::WantedOverlay& wanted = host.mesh.overlay();
     if (!m_world.relays(node)) judge_change(node);
     m_wireguard.configure(node, wanted, m_now);
+    m_wireguard.forget_looks(node);
     m_routes.configure(node, wanted);
 }
 

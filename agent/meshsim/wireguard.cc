@@ -50,6 +50,7 @@ void WireGuard::set_endpoint(NodeId node, Tunnel& tunnel, const Endpoint& endpoi
     tunnel.endpoint = endpoint;
     tunnel.leads_to = m_underlay.at(node, endpoint);
     tunnel.opened = never;
+    tunnel.is_news = true;
 }
 
 // An authentic packet from outside tells where the peer is.
@@ -57,6 +58,7 @@ void WireGuard::learn(NodeId node, Tunnel& tunnel, Instant now) {
     tunnel.endpoint = m_underlay.seen_at(tunnel.peer, node);
     tunnel.leads_to = tunnel.peer;
     tunnel.opened = now;
+    tunnel.is_news = true;
 }
 
 void WireGuard::configure(NodeId node, const mesh::WantedOverlay& wanted, Instant now) {
@@ -108,6 +110,7 @@ void WireGuard::lose_sessions(NodeId node) {
         tunnel.session = 0;
         tunnel.since = tunnel.opened = tunnel.initiated = tunnel.unanswered = never;
         tunnel.attempts = 0;
+        tunnel.is_news = true;
     }
 }
 
@@ -142,6 +145,7 @@ Meter::Traffic& WireGuard::meter_of(NodeId node, NodeId peer) {
 
 void WireGuard::count(NodeId node, Tunnel& tunnel, std::uint32_t bytes, Load load, bool out) {
     (out ? tunnel.tx : tunnel.rx) += sealed(bytes);
+    tunnel.is_news = true;
     if (load == Load::Data) return;
     Meter::Traffic& meter = meter_of(node, tunnel.peer);
     (load == Load::Keepalive ? meter.keepalives : meter.messages) += sealed(bytes) + ip_and_udp;
@@ -149,6 +153,7 @@ void WireGuard::count(NodeId node, Tunnel& tunnel, std::uint32_t bytes, Load loa
 
 void WireGuard::count_handshake(NodeId node, Tunnel& tunnel, std::uint32_t bytes, bool out) {
     (out ? tunnel.tx : tunnel.rx) += bytes;
+    tunnel.is_news = true;
     meter_of(node, tunnel.peer).handshakes += bytes + ip_and_udp;
 }
 

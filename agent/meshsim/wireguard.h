@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -40,6 +41,7 @@ struct Tunnel {
     std::uint8_t attempts = 0;
     bool initiator = false;
     bool routed = false;  // the peer's /128 leads here
+    bool is_news = true;  // to whoever has looked at the tunnel before
     std::uint64_t rx = 0;
     std::uint64_t tx = 0;
     Instant since = never;  // of the session
@@ -100,6 +102,16 @@ public:
     // --- what is ---
     const Tunnel* find(NodeId node, NodeId peer) const;
     std::span<const Tunnel> tunnels(NodeId node) const { return m_tunnels[node]; }
+    // Calls back for each tunnel of which a look tells something that the look before has not told.
+    template <typename Look>
+    void look(NodeId node, const Look& at) {
+        for (Tunnel& tunnel : m_tunnels[node])
+            if (std::exchange(tunnel.is_news, false)) at(std::as_const(tunnel));
+    }
+    // Whoever looks next has seen nothing before.
+    void forget_looks(NodeId node) {
+        for (Tunnel& tunnel : m_tunnels[node]) tunnel.is_news = true;
+    }
     // Whether a packet would arrive now, once a handshake that it needs is done.
     bool would_carry(NodeId from, NodeId to, Instant now) const;
     const Meter& meter(NodeId node) const { return m_meters[node]; }

@@ -24,8 +24,8 @@ static std::string said(Negotiation& node) {
 }
 
 // Links that both ends hold.
-static void hold(Negotiation& node, std::uint8_t name, Instant now) {
-    node.wish(key_of(name), true, now);
+static void hold(Negotiation& node, std::uint8_t name, Instant now, bool needs_place = true) {
+    node.wish(key_of(name), true, now, needs_place);
     node.step(key_of(name), now);
     const auto nonce = node.take().said.at(0).message.nonce;
     node.heard(key_of(name), {.verb = LinkVerb::Accept, .nonce = nonce, .confirm = name}, nobody,
@@ -39,20 +39,23 @@ static void hold(Negotiation& node, std::uint8_t name, Instant now) {
 
 // What was wished for and refused would be asked for again without a look at what is free: a link too many.
 TEST_CASE("a wish waits until there is a place, a LAN neighbour's does not") {
-    Negotiation node(1);
+    Negotiation node(1, 1);
+    hold(node, 4, start);
     node.wish(peer, true, start);
-    node.wish(key_of(2), true, start, false);
-    node.places(0);
-    node.step(start);
-    CHECK(said(node) == "want");
-    CHECK(node.state(key_of(2)) == LinkState::Wanting);
     CHECK(node.next_step() > start);
-    node.places(1);
-    node.step(start + 1ms);
+    node.step(start);
+    CHECK(node.state(peer) == LinkState::None);
+    hold(node, 2, start, false);
+    CHECK(node.places_taken() == 2);
+    node.on_link(key_of(2), true);
+    CHECK(node.places_taken() == 1);
+    node.dead(key_of(4), start);
+    CHECK(node.next_step() <= start);
+    node.step(start);
     CHECK(node.state(peer) == LinkState::Wanting);
     // A place is given once.
     node.wish(key_of(3), true, start);
-    node.step(start + 1ms);
+    node.step(start);
     CHECK(node.state(key_of(3)) == LinkState::None);
 }
 
