@@ -20,6 +20,7 @@ namespace fortros::mesh {
 
 inline constexpr Duration failures_half_life = 6h;
 inline constexpr Duration demand_half_life = 10min;
+inline constexpr Duration recent_half_life = demand_half_life / 4;
 // Three beacons (beacon_interval) in a row may be lost.
 inline constexpr Duration beacon_memory = 16min;
 
@@ -55,12 +56,14 @@ struct Contact {
     std::optional<Duration> expected{};   // the estimate on which it was asked
     Coordinate place{};                   // by others' introduction, until it says so itself
     Decaying demand{demand_half_life};
+    Decaying recent_demand{recent_half_life};
     Decaying failures{failures_half_life};
 
     Instant not_before{};  // back-off of this node's own making
     Duration hold{};       // the last one
     HeldFor held_for = HeldFor::Nothing;
     std::optional<RefuseReason> refused{};
+    Instant room_not_before{};  // to have somebody else go, so that this one has a place
 
     std::optional<Endpoint> lan{};  // by its beacon
     Instant lan_heard{};            // the last one
@@ -76,6 +79,11 @@ struct Contact {
     Instant released_until{};              // may go, so that somebody else has room
     std::unique_ptr<Tunnel> tunnel{};
     Instant due = Instant::max();  // of its tunnel, in the agenda
+
+    void talked(std::uint64_t bytes, Instant now) {
+        demand.add(static_cast<double>(bytes), now);
+        recent_demand.add(static_cast<double>(bytes), now);
+    }
 
     Coordinate where() const { return standing ? standing->place : place; }
 };

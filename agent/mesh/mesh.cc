@@ -117,7 +117,7 @@ void Mesh::State::observed(const Observation& observation, Instant now) {
         if (tunnel.counted && seen.rx_bytes >= tunnel.rx_bytes &&
             seen.tx_bytes >= tunnel.tx_bytes) {
             const auto bytes = seen.rx_bytes - tunnel.rx_bytes + seen.tx_bytes - tunnel.tx_bytes;
-            if (bytes > 0) contact->demand.add(static_cast<double>(bytes), now);
+            if (bytes > 0) contact->talked(bytes, now);
         }
         tunnel.counted = true;
         tunnel.rx_bytes = seen.rx_bytes;
@@ -139,10 +139,10 @@ void Mesh::State::observed(const Observation& observation, Instant now) {
         const Member* member = members->find(demand.overlay_address);
         if (!member || member->relays() || member->key == self.key || serves()) continue;
         Contact& contact = contact_of(*member);
-        const double before = contact.demand.at(now);
-        contact.demand.add(static_cast<double>(demand.bytes), now);
-        const double wanted = demand_wanted(reluctance(now));
-        if (before < wanted && contact.demand.at(now) >= wanted) plan_soon(now);
+        const double before = contact.recent_demand.at(now);
+        contact.talked(demand.bytes, now);
+        if (before < demand_to_gain && contact.recent_demand.at(now) >= demand_to_gain)
+            plan_soon(now);
     }
 }
 
@@ -198,7 +198,7 @@ void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& me
     if (serves() && via == Via::Direct && !member->relays()) served(from, now);
     if (Contact* contact = find(from)) {
         contact->heard = now;
-        if (contact->held_for == HeldFor::Silent) contact->not_before = now;
+        if (contact->held_for == HeldFor::Silent) is_back(*contact, now);
     }
     switch (message.verb) {
         case LinkVerb::Probe: received_probe(*member, via, message, now); break;
@@ -226,6 +226,14 @@ void Mesh::State::received(const PublicKey& from, Via via, const LinkMessage& me
     }
     negotiation.step(from, now);
     take_outcome(now);
+}
+
+// It was silent, and is not: whatever did not answer meanwhile says nothing of where it is now.
+void Mesh::State::is_back(Contact& contact, Instant now) {
+    contact.held_for = HeldFor::Nothing;
+    contact.not_before = now;
+    contact.lan_not_before = {};
+    contact.lan_hold = {};
 }
 
 void Mesh::State::moved(Instant now) {

@@ -19,6 +19,12 @@ Standing Mesh::State::standing() const {
             .place = place};
 }
 
+// Where this node's kernel sees the other. What it was only told to try is no sight.
+std::optional<Endpoint> Mesh::State::sight_of(const Contact& contact) const {
+    if (!contact.tunnel || !(serves() || contact.tunnel->path.carries())) return {};
+    return contact.tunnel->kernel;
+}
+
 // Takes what the other says of itself.
 void Mesh::State::learn(Contact& contact, const LinkMessage& message, Instant now) {
     contact.standing = message.standing;
@@ -39,7 +45,7 @@ void Mesh::State::received_probe(const Member& from, Via via, const LinkMessage&
     echo.standing = standing();
     echo.linked = serves() || negotiation.linked(from.key);
     if (contact && contact->tunnel && via == Via::Direct) {
-        echo.seen = contact->tunnel->kernel;
+        echo.seen = sight_of(*contact);
         PathWatch& path = contact->tunnel->path;
         path.hinted(now);
         path.replied();
@@ -150,9 +156,9 @@ void Mesh::State::received_want(const Member& from, const LinkMessage& message, 
     const Welcome welcome = welcome_of(from, now);
     const bool is_lonely = message.standing.links <= lonely_links;
     const bool is_busy = contact.demand.at(now) >= demand_to_keep;
-    if ((is_lonely || is_busy) && welcome.lonely_room == 0 && welcome.reachable) room_needed = true;
+    if ((is_lonely || is_busy) && welcome.lonely_room == 0 && welcome.reachable)
+        need_room_for(contact, now);
     negotiation.heard(from.key, message, welcome, now);
-    if (room_needed) plan_soon(now);
 }
 
 // A link that this node wishes for stays, unless the other needs the place and this one has others.
@@ -246,7 +252,7 @@ void Mesh::State::take_outcome(Instant now) {
         const Contact* contact = find(said.to);
         if (verb == LinkVerb::Want || verb == LinkVerb::Accept) {
             said.message.attestation = self.attestation;
-            if (contact && contact->tunnel) said.message.seen = contact->tunnel->kernel;
+            if (contact) said.message.seen = sight_of(*contact);
         }
         if (verb == LinkVerb::Want || verb == LinkVerb::Accept || verb == LinkVerb::MayLeave)
             said.message.standing = standing();

@@ -10,6 +10,12 @@ bool Mesh::State::behind_nat(const std::optional<Endpoint>& seen) const {
     return seen && !std::ranges::contains(underlay, seen->address);
 }
 
+// By what the other sees of this node; until it has said that, by what the lighthouses see.
+bool Mesh::State::behind_nat(const Contact& contact) const {
+    if (contact.seen) return behind_nat(contact.seen);
+    return std::ranges::any_of(relays, [this](const RelayPath& it) { return behind_nat(it.seen); });
+}
+
 void Mesh::State::refresh_own() {
     if (!own_stale) return;
     own_stale = false;
@@ -34,7 +40,7 @@ WantedPeer Mesh::State::wanted(const Contact& contact, Instant now) const {
         contact.standing && contact.key < self.key &&
         (contact.standing->nat == Nat::Cone || contact.standing->nat == Nat::Symmetric);
     const bool is_idle = contact.demand.at(now) < demand_to_keep;
-    if (!serves() && out.routed && !tunnel.on_lan && behind_nat(contact.seen) && !other_does &&
+    if (!serves() && out.routed && !tunnel.on_lan && behind_nat(contact) && !other_does &&
         !(self.metered && is_idle))
         out.keepalive_s = nat_keepalive_s;
     return out;

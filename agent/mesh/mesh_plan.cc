@@ -74,6 +74,7 @@ Candidate Mesh::State::candidate(const Contact& contact, Instant now) const {
     }
     merits.failures = contact.failures.at(now);
     merits.demand = contact.demand.at(now);
+    merits.recent_demand = contact.recent_demand.at(now);
     merits.own_nat = own.nat;
     merits.linked = negotiation.linked(contact.key);
     if (contact.standing) {
@@ -160,10 +161,19 @@ void Mesh::State::spare(Contact& contact, Instant now) {
     if (!is_over) plan_due = std::min(plan_due, *contact.spare_since + spare_patience);
 }
 
-// Somebody who has nobody else was turned away: asks the least useful peer to make do without us.
+// Somebody who has nobody else, or much to say, is turned away. Room is made for the next time that it asks.
+void Mesh::State::need_room_for(Contact& asker, Instant now) {
+    if (now < asker.room_not_before) return;
+    asker.room_not_before = now + same_room_interval;
+    room_needed = true;
+    plan_soon(now);
+}
+
+// For somebody who was turned away: asks the least useful peer to make do without us.
 void Mesh::State::make_room(Instant now) {
     room_needed = false;
-    if (now < room_made + make_room_interval) return;
+    const bool has_rested = reluctance(now) >= reluctance_limit;
+    if (now < room_made + (has_rested ? rested_room_interval : make_room_interval)) return;
     room_made = now;
     Contact* least = nullptr;
     double least_value = 0;
@@ -230,7 +240,9 @@ bool Mesh::State::sleeps() const { return self.metered && !serves() && own.nat !
 bool Mesh::State::rests(const Contact& contact, Instant now) const {
     const bool may_sleep = sleeps() || (contact.standing && contact.standing->sleeps);
     const bool is_on_lan = contact.tunnel && contact.tunnel->on_lan;
-    return may_sleep && !is_on_lan && contact.demand.at(now) < demand_to_keep;
+    // Who sleeps says when there is enough to stay awake for; what the other has counted may be a little more.
+    const double busy = sleeps() ? demand_to_keep : 2 * demand_to_keep;
+    return may_sleep && !is_on_lan && contact.demand.at(now) < busy;
 }
 
 // Measures one link after the other, and hears of others by its answer.

@@ -53,7 +53,6 @@ inline constexpr double doubt_points_limit = 60;
 // so long; then somebody new must be nearer than who is linked by more and more points.
 inline constexpr Duration search_time = 6min;
 inline constexpr Duration search_cooling = 5min;
-inline constexpr double reluctance_limit = 40;
 // After a refusal by one of the nearest.
 inline constexpr Duration refused_hold = 10min;
 inline constexpr Duration refused_hold_limit = 2h;
@@ -70,8 +69,11 @@ inline constexpr Duration lan_hold = 10min;  // doubled each time that it is not
 inline constexpr Duration hint_memory = 6min;
 inline constexpr std::size_t lan_hints_limit = 256;
 inline constexpr Duration lan_hold_limit = 12h;
-// Room is made for a lonely node at most so often.
+// Room is made for a lonely node at most so often, by one that rests less often, and for the same one after so long:
+// whoever says that it is lonely may lie, and never be content.
 inline constexpr Duration make_room_interval = 30s;
+inline constexpr Duration rested_room_interval = 1h;
+inline constexpr Duration same_room_interval = 6h;
 // The next link in turn is measured, and asked for introductions, after so long: soon while the
 // answers change the plan, each link once in ten minutes when they no longer do.
 inline constexpr Duration explore_interval = 2s;
@@ -102,6 +104,7 @@ struct Mesh::State {
     void heard(const LanHint& hint, Instant now);
     bool heard_before(const LanHint& hint, Instant now);
     void received(const PublicKey& from, Via via, const LinkMessage& message, Instant now);
+    void is_back(Contact& contact, Instant now);
     void moved(Instant now);
     void adopt(const std::vector<WantedPeer>& peers, const std::vector<PublicKey>& lighthouses,
                Instant now);
@@ -114,6 +117,7 @@ struct Mesh::State {
     void received_down(const Member& from, Instant now);
     void received_want(const Member& from, const LinkMessage& message, Instant now);
     void received_may_leave(const Member& from, const LinkMessage& message, Instant now);
+    std::optional<Endpoint> sight_of(const Contact& contact) const;
     void learn(Contact& contact, const LinkMessage& message, Instant now);
     void introduced(const std::vector<Introduction>& introductions, Instant now);
     std::vector<Introduction> introductions_for(const PublicKey& key, Instant now) const;
@@ -134,6 +138,7 @@ struct Mesh::State {
     Budget budget() const;
     void follow(const Plan& plan, Instant now);
     void spare(Contact& contact, Instant now);
+    void need_room_for(Contact& asker, Instant now);
     void make_room(Instant now);
     void forget_some(Instant now);
     void explore(Instant now);
@@ -180,6 +185,7 @@ struct Mesh::State {
     WantedPeer wanted(const Member& member, Instant now) const;
     WantedLighthouse wanted(const RelayPath& relay, unsigned rank) const;
     bool behind_nat(const std::optional<Endpoint>& seen) const;
+    bool behind_nat(const Contact& contact) const;
     PeerReport report_of(const Contact& contact, Instant now) const;
     std::vector<PeerReport> report(std::size_t others, Instant now) const;
 

@@ -121,9 +121,9 @@ private:
     }
 
     std::size_t talked_with(std::size_t places) {
-        const double gain = demand_wanted(m_budget.reluctance);
-        return best(Why::Demand, places, [gain](const Candidate& some) {
-            return some.merits.demand >= (some.merits.linked ? demand_to_keep : gain);
+        return best(Why::Demand, places, [](const Candidate& some) {
+            return some.merits.linked ? some.merits.demand >= demand_to_keep
+                                      : some.merits.recent_demand >= demand_to_gain;
         });
     }
 
@@ -132,9 +132,10 @@ private:
     void nearest(std::size_t places) {
         const double margin = std::exp2(m_budget.reluctance / points_per_doubling);
         const auto limit = static_cast<double>(near_limit().count());
-        const auto is_near = [=](const Candidate& some) {
+        const auto is_near = [=, this](const Candidate& some) {
             if (!some.merits.rtt) return false;
             const auto rtt = static_cast<double>(some.merits.rtt->count());
+            if (!some.merits.linked && m_budget.reluctance >= reluctance_limit) return false;
             if (some.merits.linked)
                 return some.works && rtt <= limit * 2 * (some.wished ? margin : 1 / margin);
             return rtt * margin <= limit;
@@ -163,8 +164,7 @@ private:
 
     // A node that rests leaves nobody for whom nothing speaks any more, as long as there is a place.
     void kept() {
-        const std::size_t taken = m_scored + reserved_places;
-        best(Why::Kept, m_budget.limit - std::min(taken, m_budget.limit),
+        best(Why::Kept, m_budget.limit - std::min(m_scored, m_budget.limit),
              [](const Candidate& some) { return some.merits.linked && some.works; });
     }
 

@@ -20,14 +20,10 @@
 
 namespace fortros::mesh {
 
-// Traffic that makes a direct link, and what keeps it: bytes, decayed (score.h).
+// Traffic that makes a direct link, and what keeps it: bytes, decayed (contact.h). What makes one is forgotten soon, so
+// that traffic which goes on and on has made its link in the time that a node searches, or never does.
 inline constexpr double demand_to_gain = 256 * 1024;
 inline constexpr double demand_to_keep = 64 * 1024;
-// A node that rests has had time for all traffic that goes on and on, and wants more for a new link: what comes to
-// this much in the end has come to demand_to_gain within the time that a node searches (score.h's half-life).
-constexpr double demand_wanted(double reluctance) {
-    return reluctance > 0 ? 4 * demand_to_gain : demand_to_gain;
-}
 // So many places there are for the nearest whatever the traffic.
 inline constexpr std::size_t near_minimum = 2;
 // Near is who is nearer than this, or than half of what most of the fallback's (who are anybody)
@@ -40,6 +36,8 @@ inline constexpr std::size_t fallback_depth_lonely = 64;
 
 // Of all places so many are for whom this node wishes for, or who has few links.
 inline constexpr std::size_t reserved_places = 2;
+// Points by which somebody new must be nearer than who is wished for: the most, with which nobody new is near enough.
+inline constexpr double reluctance_limit = 40;
 
 struct Budget {
     std::size_t target = 14;  // of scored peers

@@ -40,6 +40,7 @@ struct Merits {
     bool measured = false;  // or only estimated
     double failures = 0;    // decayed
     double demand = 0;      // bytes, decayed
+    double recent_demand = 0;  // decayed sooner
     Nat own_nat = Nat::Unknown;
     Nat nat = Nat::Unknown;
     std::uint16_t links = 0;

@@ -192,6 +192,63 @@ TEST_CASE("two nodes behind NATs meet where their NATs let them, and are kept op
     CHECK(keeping >= 1);
 }
 
+// The link would be dead three minutes later, when both NATs have forgotten it, and looked for elsewhere.
+TEST_CASE("a node behind a NAT keeps a path open before the other has said how it sees it") {
+    Twin twin(7);
+    twin.add(0, {.nat = Nat::Cone});
+    twin.add(1, {.nat = Nat::Cone});
+    twin.add(60000, {}, Role::Lighthouse);
+    twin.start();
+    twin.run(1min);
+    REQUIRE(twin.linked(twin.at(0), twin.at(1)));
+    const unsigned keeps = numbered_key(0) < numbered_key(1) ? 0 : 1;
+    const auto keepalive = [&] { return twin.at(keeps).mesh->overlay().peers.front().keepalive_s; };
+    CHECK(keepalive() > 0);
+    // The same link, agreed and alive, and nothing of it is known yet.
+    auto& node = twin.at(keeps);
+    const std::vector<WantedPeer> peers = node.mesh->overlay().peers;
+    node.mesh = std::make_unique<Mesh>(Self{.key = node.member.key, .address = node.member.address},
+                                       twin.members, *node.dice, twin.now);
+    node.mesh->adopt(peers, {}, twin.now);
+    Observation seen{.underlay = {IpAddress::v4({10, 0, 0, 1})}, .direct_port = 51820};
+    node.mesh->observed(seen, twin.now);
+    LinkMessage echo{.verb = LinkVerb::Echo, .seen = node.underlay};
+    for (const Outgoing& out : node.mesh->step(twin.now)) {
+        if (out.via != Via::Lighthouse) continue;
+        echo.nonce = out.message.nonce;
+        node.mesh->received(out.to, Via::Lighthouse, echo, twin.now);
+    }
+    node.mesh->step(twin.now);
+    REQUIRE(node.mesh->overlay().peers.front().routed);
+    CHECK(keepalive() > 0);
+}
+
+// It would be told an address that was only tried, take itself for not behind a NAT, and let the link die.
+TEST_CASE("nobody is told where he is seen before he was reached there") {
+    Twin twin(7);
+    twin.add(0, {});
+    twin.add(1, {});
+    twin.add(60000, {}, Role::Lighthouse);
+    twin.start();
+    twin.cut.insert({numbered_key(0), numbered_key(1)});
+    twin.run(10s);
+    auto& node = twin.at(0);
+    const auto sight = [&]() -> std::optional<Endpoint> {
+        node.mesh->received(numbered_key(1), Via::Direct, {.verb = LinkVerb::Probe, .nonce = 7}, twin.now);
+        for (const Outgoing& out : node.mesh->step(twin.now))
+            if (out.to == numbered_key(1) && out.message.verb == LinkVerb::Echo)
+                return out.message.seen;
+        return {};
+    };
+    REQUIRE(report(twin, 0, 1).path == PathState::New);
+    REQUIRE(node.direct.at(numbered_key(1)).endpoint);
+    CHECK_FALSE(sight());
+    twin.cut.clear();
+    twin.run(1min);
+    REQUIRE(twin.linked(twin.at(0), twin.at(1)));
+    CHECK(sight() == twin.at(1).underlay);
+}
+
 // Whoever is thrown out of the org would stay in the tunnels.
 TEST_CASE("a member that is revoked is out at the next step") {
     Twin twin(8);
@@ -248,6 +305,37 @@ TEST_CASE("a beacon that is heard only once makes nothing") {
     }
     INFO(report(twin, 0, far).reason, ", it has ", twin.links(twin.at(far)), " links");
     CHECK(is_tried);
+}
+
+// Whoever was off over night would be no neighbour on the link for hours: what failed then would be held against him.
+TEST_CASE("a neighbour on the link that was silent is one again as soon as it is back") {
+    Twin twin(16);
+    twin.add(0, {.lan = 1});
+    twin.add(1, {.lan = 1});
+    twin.add(60000, {.x = 20}, Role::Lighthouse);
+    twin.start();
+    auto& node = twin.at(0);
+    auto& other = twin.at(1);
+    const auto beacons = [&] {
+        for (int i = 0; i < 2; ++i) {
+            twin.hear(node, {other.member.key, other.underlay});
+            twin.hear(other, {node.member.key, node.underlay});
+            twin.run(1s);
+        }
+    };
+    beacons();
+    twin.run(1min);
+    REQUIRE(report(twin, 0, 1).tier == Tier::Lan);
+    twin.kill(other);
+    for (int i = 0; i < 10; ++i) {
+        twin.talk(node, other);
+        twin.run(1min);
+    }
+    REQUIRE(report(twin, 0, 1).link != LinkState::Linked);
+    twin.boot(other);
+    beacons();
+    twin.run(1min);
+    CHECK(report(twin, 0, 1).tier == Tier::Lan);
 }
 
 // One false beacon, told twice by chance, would make a link to somebody far away again and again for ever.

@@ -86,6 +86,16 @@ TEST_CASE("the longer a node has rested, the nearer somebody new must be") {
     CHECK(wishes(setting.make(), numbered_key(901)));
 }
 
+// Somebody nearer would be met by chance for hours, and each time a link would change.
+TEST_CASE("a node that has rested looks for nobody nearer, however near") {
+    Setting setting(1000);
+    setting.about(numbered_key(903)).merits.rtt = 1us;
+    setting.budget.reluctance = reluctance_limit - 1;
+    CHECK(wishes(setting.make(), numbered_key(903)));
+    setting.budget.reluctance = reluctance_limit;
+    CHECK_FALSE(wishes(setting.make(), numbered_key(903)));
+}
+
 // Two that are as near as each other and linked for other reasons would take turns in the last place.
 TEST_CASE("at rest whoever is wished for stays wished for, and as far as he may have become") {
     Setting setting(1000);
@@ -120,18 +130,19 @@ TEST_CASE(
     setting.budget.reluctance = 1;
     CHECK(count(setting.make(), Why::Kept) == 2);
     CHECK_FALSE(wishes(setting.make(), numbered_key(903)));
-    setting.budget.limit = 9 + reserved_places;
+    setting.budget.limit = 9;
     CHECK(count(setting.make(), Why::Kept) == 1);
 }
 
 // Traffic that hardly is worth a link would make one hours later, when its decayed sum gets there at last.
-TEST_CASE("a node that rests wants more traffic for a new link, and no more for one that it has") {
+TEST_CASE("a new link takes traffic of late, and a link that is there is kept by what it had before") {
     Setting setting(1000);
     auto& busy = setting.about(numbered_key(901));
     busy.merits.demand = 3 * demand_to_gain;
-    CHECK(wishes(setting.make(), numbered_key(901)));
-    setting.budget.reluctance = 1;
     CHECK_FALSE(wishes(setting.make(), numbered_key(901)));
+    busy.merits.recent_demand = demand_to_gain;
+    CHECK(wishes(setting.make(), numbered_key(901)));
+    busy.merits.recent_demand = 0;
     busy.merits.linked = busy.works = true;
     CHECK(wishes(setting.make(), numbered_key(901)));
 }
@@ -175,7 +186,7 @@ TEST_CASE("a substitute that works stays until somebody nearer in the order is h
 // The links would go to whoever is loudest, and the mesh would fall into cliques.
 TEST_CASE("traffic and nearness share what the fallback leaves, and traffic does not take it all") {
     Setting setting(1000);
-    for (unsigned i = 100; i < 130; ++i) setting.about(numbered_key(i)).merits.demand = 1e9;
+    for (unsigned i = 100; i < 130; ++i) setting.about(numbered_key(i)).merits.recent_demand = 1e9;
     for (unsigned i = 200; i < 230; ++i)
         setting.about(numbered_key(i)).merits.rtt = Duration(1000 * (i - 199));
     const Plan plan = setting.make();
