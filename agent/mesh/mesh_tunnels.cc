@@ -119,7 +119,7 @@ void Mesh::State::path_changed(Contact& contact, PathState before, Instant now) 
     if (carried == carries && tunnel.path.state() != PathState::Dead) return;
     if (carries) {
         tunnel.worked = true;
-        tunnel.endpoint.reset();  // where it was reached, the kernel knows best
+        tunnel.endpoint.reset();               // where it was reached, the kernel knows best
         if (!serves()) tunnel.kernel.reset();  // and tells at the next look
         tunnel.tries = {};
         tunnel.try_until.reset();

@@ -37,9 +37,9 @@ private:
 
 struct Merits {
     std::optional<Duration> rtt{};
-    bool measured = false;  // or only estimated
-    double failures = 0;    // decayed
-    double demand = 0;      // bytes, decayed
+    bool measured = false;     // or only estimated
+    double failures = 0;       // decayed
+    double demand = 0;         // bytes, decayed
     double recent_demand = 0;  // decayed sooner
     Nat own_nat = Nat::Unknown;
     Nat nat = Nat::Unknown;

@@ -135,7 +135,8 @@ TEST_CASE(
 }
 
 // Traffic that hardly is worth a link would make one hours later, when its decayed sum gets there at last.
-TEST_CASE("a new link takes traffic of late, and a link that is there is kept by what it had before") {
+TEST_CASE(
+    "a new link takes traffic of late, and a link that is there is kept by what it had before") {
     Setting setting(1000);
     auto& busy = setting.about(numbered_key(901));
     busy.merits.demand = 3 * demand_to_gain;
