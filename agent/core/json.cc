@@ -139,9 +139,17 @@ static void append_escaped(std::string& out, char c) {
     }
 }
 
+// Stands for itself, as nearly all that we write does.
+static constexpr bool is_plain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
+
 static void append_quoted(std::string& out, std::string_view text) {
     out += '"';
-    while (!text.empty()) {
+    for (;;) {
+        const auto plain = static_cast<std::size_t>(std::ranges::find_if_not(text, is_plain) -
+                                                    text.begin());
+        out += text.substr(0, plain);
+        text.remove_prefix(plain);
+        if (text.empty()) break;
         const std::size_t size = utf8_sequence_size(text);
         if (size == 0)
             out += "\xef\xbf\xbd";

@@ -39,6 +39,24 @@ OpenSsl<EVP_PKEY> x25519_key(const PrivateKey& key) {
         EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, key.view().data(), key_size));
 }
 
+// The same for agreements alone, where only the private half takes part: a public half that is not given would be
+// computed, which takes as long as an agreement. So it is given, and is nobody's.
+OpenSsl<EVP_PKEY> agreement_key(const PrivateKey& key) {
+    static constexpr ByteArray<key_size> base_point{9};
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, lend(key.view()), key_size),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, lend(base_point), key_size),
+        OSSL_PARAM_construct_end(),
+    };
+    OpenSsl<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr));
+    EVP_PKEY* out = nullptr;
+    if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+        EVP_PKEY_fromdata(context.get(), &out, EVP_PKEY_KEYPAIR,
+                          const_cast<OSSL_PARAM*>(parameters)) != 1)
+        return {};
+    return OpenSsl<EVP_PKEY>(out);
+}
+
 // Null for bytes that are no point of the curve.
 OpenSsl<EVP_PKEY> p256_key(const PointP256& point) {
     char group[] = "P-256";
@@ -131,7 +149,7 @@ Result<PublicKey> public_key_of(const PrivateKey& key) {
 }
 
 Result<Secret<32>> x25519(const PrivateKey& own, const PublicKey& peer) {
-    auto own_key = x25519_key(own);
+    auto own_key = agreement_key(own);
     OpenSsl<EVP_PKEY> peer_key(EVP_PKEY_new_raw_public_key_ex(
         nullptr, "X25519", nullptr, peer.bytes.data(), peer.bytes.size()));
     OpenSsl<EVP_PKEY_CTX> context(
