@@ -263,6 +263,8 @@ FaultOutcome run_fault_world(const FaultSpec& spec, const std::function<void(Sim
     outcome.faults = script.told();
     for (NodeId node = 0; node < world.nodes.size(); ++node)
         if (simulation.alive(node)) ++outcome.live;
+    outcome.liars = static_cast<std::size_t>(
+        std::ranges::count_if(world.nodes, [](const Node& it) { return it.lie != Lie::None; }));
     return outcome;
 }
 

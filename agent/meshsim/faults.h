@@ -32,6 +32,7 @@ struct FaultOutcome {
     std::uint64_t changes_at_rest = 0;  // between honest nodes
     std::uint64_t changes = 0;
     std::size_t live = 0;
+    std::size_t liars = 0;
     std::vector<std::string> problems{};
 };
 

@@ -30,8 +30,9 @@ std::int64_t seconds_of(Duration time) {
 }
 
 int tell(std::uint64_t seed, const FaultOutcome& outcome) {
-    std::printf("%" PRIu64 " %zu %" PRId64 " %" PRIu64 " %" PRIu64 "\n", seed, outcome.live,
-                seconds_of(outcome.converged), outcome.changes, outcome.changes_at_rest);
+    std::printf("%" PRIu64 " %zu %" PRId64 " %" PRIu64 " %" PRIu64 " %zu\n", seed, outcome.live,
+                seconds_of(outcome.converged), outcome.changes, outcome.changes_at_rest,
+                outcome.liars);
     for (const auto& problem : outcome.problems)
         std::printf("seed %" PRIu64 ": %s\n", seed, problem.c_str());
     std::fflush(stdout);

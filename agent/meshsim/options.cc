@@ -23,7 +23,7 @@ commands:
   faults       worlds in which all goes wrong: cuts, splits, mass deaths, churn, loss, revocations, liars.
                A line for each world, and what was wrong in it:
                  seed, live nodes, seconds from the healing until all promises held, link changes in all
-                 and in the hour of rest
+                 and in the hour of rest, liars
   run          one such world, told: what is in it, what is done to it, what it is like over time
   quality      one world of honest nodes, settled: degree, latency stretch, and what is left when 30 % of
                all nodes die at once, before and after the repair. JSON

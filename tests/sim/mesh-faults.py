@@ -75,12 +75,13 @@ def main():
     seeds = sorted({int(problem.split()[1].rstrip(":")) for problem in problems})
     measures = {"seconds from the healing until all holds": [int(line[2]) for line in lines],
                 "link changes in the whole run": [int(line[3]) for line in lines],
-                "link changes in the hour of rest": [int(line[4]) for line in lines]}
+                "link changes in the hour of rest, nobody lies": [int(line[4]) for line in lines if line[5] == "0"],
+                "link changes in the hour of rest, liars": [int(line[4]) for line in lines if line[5] != "0"]}
     print(f"\n{len(lines)} worlds of {arguments.nodes} nodes in {time.monotonic() - began:.0f} s; "
           f"{len(seeds)} of them broke a promise\n")
-    print(f"{'':44}" + "".join(f"{of:>9} %" for of in PERCENTILES))
+    print(f"{'':48}" + "".join(f"{of:>9} %" for of in PERCENTILES))
     for what, values in measures.items():
-        print(f"  {what:42}" + "".join(f"{percentile(values, of):11}" for of in PERCENTILES))
+        print(f"  {what:46}" + "".join(f"{percentile(values, of):11}" for of in PERCENTILES))
     print("\nheld in every world" if not problems else "\nnot held in every world")
     for check in CHECKS:
         print(f"  {check}")
