@@ -145,8 +145,8 @@ static constexpr bool is_plain(char c) { return c >= ' ' && c <= '~' && c != '"'
 static void append_quoted(std::string& out, std::string_view text) {
     out += '"';
     for (;;) {
-        const auto plain = static_cast<std::size_t>(std::ranges::find_if_not(text, is_plain) -
-                                                    text.begin());
+        const auto plain =
+            static_cast<std::size_t>(std::ranges::find_if_not(text, is_plain) - text.begin());
         out += text.substr(0, plain);
         text.remove_prefix(plain);
         if (text.empty()) break;
