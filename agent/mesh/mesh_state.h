@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "mesh/contact.h"
 #include "mesh/endpoints.h"
+#include "mesh/key_map.h"
 #include "mesh/mesh.h"
 #include "mesh/plan.h"
 
@@ -207,7 +207,7 @@ struct Mesh::State {
     OrgPrefix prefix{};
     Negotiation negotiation;
 
-    std::map<PublicKey, Contact> contacts{};
+    KeyMap<Contact> contacts{};
     std::set<std::pair<Instant, PublicKey>> agenda{};      // tunnels that have something to do
     std::vector<std::pair<LanHint, Instant>> lan_hints{};  // heard once, the oldest first
     std::vector<RelayPath> relays{};                       // by rank

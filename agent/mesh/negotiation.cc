@@ -29,7 +29,7 @@ Negotiation::Negotiation(std::uint64_t seed, std::size_t places)
 
 Agreement& Negotiation::change(Entry entry) {
     m_remembered.sums.reset();
-    return m_agreements.erase(entry, entry)->second;  // an iterator that may write
+    return m_agreements.at(entry);
 }
 
 Negotiation::Entry Negotiation::add(const PublicKey& peer) {
@@ -266,7 +266,11 @@ void Negotiation::heard_probe(const PublicKey& from, const LinkMessage& probe, I
 // --- what follows ---
 
 void Negotiation::step(Instant now) {
-    for (Entry entry = m_agreements.begin(); entry != m_agreements.end();) step(entry++, now);
+    for (std::size_t i = 0; i < m_agreements.size();) {
+        const std::size_t count = m_agreements.size();
+        step(std::ranges::next(Entry(m_agreements.begin()), static_cast<std::ptrdiff_t>(i)), now);
+        if (m_agreements.size() == count) ++i;  // or it has gone, and the next is in its place
+    }
 }
 
 void Negotiation::step(const PublicKey& peer, Instant now) {

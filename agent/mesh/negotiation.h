@@ -26,13 +26,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/time.h"
 #include "core/key.h"
+#include "mesh/key_map.h"
 #include "mesh/link_message.h"
 
 namespace fortros::mesh {
@@ -159,7 +159,7 @@ public:
     // What to write into Probe and Echo.
     bool linked(const PublicKey& peer) const;
     // By key.
-    const std::map<PublicKey, Agreement>& all() const { return m_agreements; }
+    const KeyMap<Agreement>& all() const { return m_agreements; }
     // That a lifeline may hang on.
     std::size_t firm_links() const { return sums().firm; }
     // Agreed or asked for, neighbours on a link not counted.
@@ -172,7 +172,7 @@ public:
 
 private:
     // To read; what changes goes through change(), so that nothing remembered outlives it.
-    using Entry = std::map<PublicKey, Agreement>::const_iterator;
+    using Entry = KeyMap<Agreement>::const_iterator;
     Agreement& change(Entry entry);
     Entry add(const PublicKey& peer);
     void remove(Entry entry);
@@ -229,7 +229,7 @@ private:
 
     std::uint64_t m_next_nonce = 0;
     std::size_t m_places = SIZE_MAX;
-    std::map<PublicKey, Agreement> m_agreements{};
+    KeyMap<Agreement> m_agreements{};
     Outcome m_outcome{};
     mutable Remembered m_remembered{};
 };

@@ -201,7 +201,7 @@ Plan plan(const PublicKey& self, const Members& members, std::span<const Candida
     return Planner(self, members, candidates, budget, wall).make();
 }
 
-Difference difference(const Plan& plan, const std::map<PublicKey, Agreement>& have,
+Difference difference(const Plan& plan, const KeyMap<Agreement>& have,
                       std::size_t limit, std::size_t places) {
     Difference out;
     for (const Wish& wish : plan.wishes) {

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include "base/time.h"
 #include "core/key.h"
+#include "mesh/key_map.h"
 #include "mesh/members.h"
 #include "mesh/negotiation.h"
 #include "mesh/score.h"
@@ -93,7 +93,7 @@ struct Difference {
     std::vector<PublicKey> spare{};   // agreed, and no longer wished
     bool more = false;                // there would have been more to ask
 };
-Difference difference(const Plan& plan, const std::map<PublicKey, Agreement>& have,
+Difference difference(const Plan& plan, const KeyMap<Agreement>& have,
                       std::size_t limit, std::size_t places);
 
 }  // namespace fortros::mesh
