@@ -73,6 +73,7 @@ public:
     ~KeyMap() = default;
 
     std::size_t size() const { return m_slots.size(); }
+    bool empty() const { return m_slots.empty(); }
     iterator begin() { return iterator(m_slots.begin()); }
     iterator end() { return iterator(m_slots.end()); }
     const_iterator begin() const { return const_iterator(m_slots.begin()); }
