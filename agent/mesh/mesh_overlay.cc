@@ -16,6 +16,21 @@ bool Mesh::State::behind_nat(const Contact& contact) const {
     return std::ranges::any_of(relays, [this](const RelayPath& it) { return behind_nat(it.seen); });
 }
 
+// A NAT is known by two peers that it lets through. One that lets nobody through who is behind a NAT, too, is taken for
+// the kind that does so, or everybody who tries would try for ever.
+bool Mesh::State::seems_symmetric() const {
+    static constexpr std::ptrdiff_t enough_failures = 4;
+    const auto is_let_through = [](const auto& it) {
+        const Contact& contact = it.second;
+        return contact.tunnel && contact.tunnel->worked && !contact.tunnel->on_lan &&
+               contact.standing && contact.standing->nat != Nat::None;
+    };
+    const auto has_failed = [](const auto& it) { return it.second.held_for == HeldFor::NoWay; };
+    return std::ranges::any_of(relays, [this](const auto& it) { return behind_nat(it.seen); }) &&
+           std::ranges::none_of(contacts, is_let_through) &&
+           std::ranges::count_if(contacts, has_failed) >= enough_failures;
+}
+
 void Mesh::State::refresh_own() {
     if (!own_stale) return;
     own_stale = false;
@@ -28,6 +43,7 @@ void Mesh::State::refresh_own() {
     own = whereabouts(underlay, direct_port, sights);
     // A NAT is no other because the peers have gone by whom it was known.
     if (own.nat == Nat::Unknown) own.nat = before;
+    if (own.nat == Nat::Unknown && seems_symmetric()) own.nat = Nat::Symmetric;
 }
 
 WantedPeer Mesh::State::wanted(const Contact& contact, Instant now) const {

@@ -178,6 +178,7 @@ struct Mesh::State {
     RelayPath* find_relay(const PublicKey& key);
 
     // --- mesh_overlay.cc ---
+    bool seems_symmetric() const;
     void refresh_own();
     void refresh_overlay(Instant now);
     void peer_stale(const Contact& contact);

@@ -147,6 +147,7 @@ void Mesh::State::hold(Contact& contact, HeldFor what, Duration first, Duration 
                        Instant now) {
     contact.hold = contact.hold == Duration{} ? first : std::min(contact.hold * 2, limit);
     contact.held_for = what;
+    own_stale = own_stale || what == HeldFor::NoWay;
     contact.not_before =
         now + contact.hold +
         Duration(random->below(static_cast<std::uint64_t>(contact.hold.count() / 8 + 1)));

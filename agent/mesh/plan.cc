@@ -201,8 +201,8 @@ Plan plan(const PublicKey& self, const Members& members, std::span<const Candida
     return Planner(self, members, candidates, budget, wall).make();
 }
 
-Difference difference(const Plan& plan, const KeyMap<Agreement>& have,
-                      std::size_t limit, std::size_t places) {
+Difference difference(const Plan& plan, const KeyMap<Agreement>& have, std::size_t limit,
+                      std::size_t places) {
     Difference out;
     for (const Wish& wish : plan.wishes) {
         const auto known = have.find(wish.key);

@@ -93,7 +93,7 @@ struct Difference {
     std::vector<PublicKey> spare{};   // agreed, and no longer wished
     bool more = false;                // there would have been more to ask
 };
-Difference difference(const Plan& plan, const KeyMap<Agreement>& have,
-                      std::size_t limit, std::size_t places);
+Difference difference(const Plan& plan, const KeyMap<Agreement>& have, std::size_t limit,
+                      std::size_t places);
 
 }  // namespace fortros::mesh

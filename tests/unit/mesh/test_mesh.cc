@@ -223,6 +223,22 @@ TEST_CASE("a node behind a NAT keeps a path open before the other has said how i
     CHECK(keepalive() > 0);
 }
 
+// Everybody whose plan has such a node in it would make a link that never works, each few hours, for ever.
+TEST_CASE("a node whose NAT lets nobody through takes it for symmetric, and says so") {
+    Twin twin(17);
+    twin.add(0, {.nat = Nat::Symmetric});
+    for (unsigned i = 1; i <= 5; ++i) twin.add(i, {.x = 5.0 * i, .nat = Nat::Cone});
+    twin.add(60000, {}, Role::Lighthouse);
+    twin.start();
+    twin.run(30min);
+    CHECK(twin.links(twin.at(0)) == 0);
+    twin.run(6h);
+    bool is_tried = false;
+    for (const Instant end = twin.now + 6h; twin.now < end; twin.run(10s))
+        is_tried = is_tried || !twin.at(0).mesh->overlay().peers.empty();
+    CHECK_FALSE(is_tried);
+}
+
 // It would be told an address that was only tried, take itself for not behind a NAT, and let the link die.
 TEST_CASE("nobody is told where he is seen before he was reached there") {
     Twin twin(7);
