@@ -2,6 +2,7 @@
 // and the org document. Who may have them is not decided here.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,6 +67,14 @@ public:
 private:
     bool worth_renewing(WallTime not_after, WallTime now) const;
     Result<Bytes> attest(const PublicKey& key, Role role, const Attested& attested) const;
+    // What was signed last for a key, to be given again for as long as it says the same: a join would cost half as
+    // much again in signatures, and a page of the member feed one for each member.
+    struct Signed {
+        Role role = Role::Node;
+        Attested attested{};
+        SignerId signer{};
+        ByteArray<attestation_size> bytes{};
+    };
     MeshPeer peer_at(const PublicKey& key, Role role, const std::vector<Endpoint>& endpoints,
                      Bytes attestation) const;
 
@@ -75,6 +84,7 @@ private:
     std::optional<Attested> m_own{};  // as the registry has it
     Bytes m_own_attestation{};
     SignerId m_own_signer{};  // of the attestation
+    mutable std::map<PublicKey, Signed> m_signed{};
 };
 
 }  // namespace fortros::gateway

@@ -9,7 +9,7 @@
 import re
 
 HOME = "/etc/fortros"
-SERVE_LIMIT_S = 60
+SERVE_LIMIT_S = 180  # of one that waits for its registry on a busy machine
 END_LIMIT_S = 30
 
 
@@ -43,8 +43,13 @@ class GuestGateway:
 
     def wait_until_it_serves(self, limit_s=SERVE_LIMIT_S):
         """Its log until then."""
-        self._guest.wait_until(f"grep -q event=serving {self._log} || ! kill -0 {self.pid}", timeout_s=limit_s)
-        log = self.log()
+        told = f"grep -q event=serving {self._log}"
+        try:
+            self._guest.wait_until(f"{told} || ! kill -0 {self.pid}", timeout_s=limit_s)
+        finally:
+            log = self.log()
+            if "event=serving" not in log:
+                print(f"{self._log}:\n{log}")
         assert "event=serving" in log, log
         return log
 
