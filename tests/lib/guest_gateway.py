@@ -43,13 +43,12 @@ class GuestGateway:
 
     def wait_until_it_serves(self, limit_s=SERVE_LIMIT_S):
         """Its log until then."""
-        told = f"grep -q event=serving {self._log}"
         try:
-            self._guest.wait_until(f"{told} || ! kill -0 {self.pid}", timeout_s=limit_s)
-        finally:
-            log = self.log()
-            if "event=serving" not in log:
-                print(f"{self._log}:\n{log}")
+            self._guest.wait_until(f"grep -q event=serving {self._log} || ! kill -0 {self.pid}", timeout_s=limit_s)
+        except AssertionError:
+            print(self.log())
+            raise
+        log = self.log()
         assert "event=serving" in log, log
         return log
 
