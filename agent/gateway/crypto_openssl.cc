@@ -39,7 +39,17 @@ OpenSsl<EVP_PKEY> x25519_key(const PrivateKey& key) {
         EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, key.view().data(), key_size));
 }
 
-// The same for agreements alone, where only the private half takes part: a public half that is not given would be
+// Null for what makes no key.
+OpenSsl<EVP_PKEY> key_from(const char* type, int selection, const OSSL_PARAM* parameters) {
+    OpenSsl<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+    EVP_PKEY* key = nullptr;
+    if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+        EVP_PKEY_fromdata(context.get(), &key, selection, const_cast<OSSL_PARAM*>(parameters)) != 1)
+        return {};
+    return OpenSsl<EVP_PKEY>(key);
+}
+
+// A key for agreements alone, where only the private half takes part: a public half that is not given would be
 // computed, which takes as long as an agreement. So it is given, and is nobody's.
 OpenSsl<EVP_PKEY> agreement_key(const PrivateKey& key) {
     static constexpr ByteArray<key_size> base_point{9};
@@ -48,13 +58,7 @@ OpenSsl<EVP_PKEY> agreement_key(const PrivateKey& key) {
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, lend(base_point), key_size),
         OSSL_PARAM_construct_end(),
     };
-    OpenSsl<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr));
-    EVP_PKEY* out = nullptr;
-    if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-        EVP_PKEY_fromdata(context.get(), &out, EVP_PKEY_KEYPAIR,
-                          const_cast<OSSL_PARAM*>(parameters)) != 1)
-        return {};
-    return OpenSsl<EVP_PKEY>(out);
+    return key_from("X25519", EVP_PKEY_KEYPAIR, parameters);
 }
 
 // Null for bytes that are no point of the curve.
@@ -65,13 +69,7 @@ OpenSsl<EVP_PKEY> p256_key(const PointP256& point) {
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, lend(point), point.size()),
         OSSL_PARAM_construct_end(),
     };
-    OpenSsl<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
-    EVP_PKEY* key = nullptr;
-    if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-        EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY,
-                          const_cast<OSSL_PARAM*>(parameters)) != 1)
-        return {};
-    return OpenSsl<EVP_PKEY>(key);
+    return key_from("EC", EVP_PKEY_PUBLIC_KEY, parameters);
 }
 
 }  // namespace

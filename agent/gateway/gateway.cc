@@ -25,6 +25,8 @@ namespace fortros::gateway {
 
 static constexpr Duration tick = 1s;
 static constexpr std::uint32_t warnings_per_minute = 6;
+// Less than what the unit gives it to start; then whoever started it may do so again.
+static constexpr Duration registry_patience = 4min;
 static constexpr Duration registry_pause = 1s;
 static constexpr unsigned registry_tries_a_word = 12;  // each takes seconds
 // At the end, for the step that the desk is at: longer than etcd or the kernel should take.
@@ -120,9 +122,11 @@ Outcome<void> Gateway::prepare() {
 
 // After a power cut a cluster comes up beside its gateways, and may be without a leader for a while.
 Status Gateway::await_registry() {
+    const Instant end = monotonic_now() + registry_patience;
     for (unsigned tries = 0;; ++tries) {
         const Status status = try_registry();
-        if (status || status.error().code != ErrorCode::Busy) return status;
+        const bool may_come = !status && status.error().code == ErrorCode::Busy;
+        if (!may_come || monotonic_now() >= end) return status;
         if (tries % registry_tries_a_word == 0) {
             m_log.write({Level::Warning, "waits-for-registry",
                          "waits for the registry: " + status.error().text()});

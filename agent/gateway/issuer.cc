@@ -49,6 +49,7 @@ Result<Bytes> Issuer::attest(const PublicKey& key, Role role, const Attested& at
                                                   .role = role,
                                                   .serial = attested.serial,
                                                   .not_after = attested.not_after}));
+        ASSERT(bytes.size() == last.bytes.size());
         last = {.role = role, .attested = attested, .signer = signer};
         std::ranges::copy(bytes, last.bytes.begin());
     }
@@ -90,15 +91,12 @@ Status Issuer::attest_self(WallTime now) {
     if (!m_own) m_own = TRY(m_parts.registry.find_gateway(m_self.public_key));
     const bool is_usable = m_own && now < m_own->not_after;
     const bool is_due = !is_usable || worth_renewing(m_own->not_after, now);
-    const SignerId signer = m_parts.signer.facts().id;
-    if (!is_due && !m_own_attestation.empty() && m_own_signer == signer) return {};
     if (is_due) {
         auto renewed = m_parts.registry.renew_gateway(m_self.public_key, TRY(next_not_after(now)));
         if (!renewed && !is_usable) return std::unexpected(std::move(renewed).error());
         if (renewed) m_own = *renewed;
     }
-    m_own_attestation = TRY(attest(m_self.public_key, Role::Gateway, *m_own));
-    m_own_signer = signer;
+    TRY(attest(m_self.public_key, Role::Gateway, *m_own));  // a signer that can't sign is told now
     return {};
 }
 
@@ -110,7 +108,7 @@ Result<MeshPeer> Issuer::own_peer(WallTime now) {
         .overlay_address = overlay_address(m_self.prefix, m_self.public_key),
         .endpoints = m_self.endpoints,
         .keepalive_seconds = m_self.keepalive_seconds,
-        .attestation = m_own_attestation,
+        .attestation = TRY(attest(m_self.public_key, Role::Gateway, *m_own)),
     };
 }
 

@@ -67,8 +67,8 @@ public:
 private:
     bool worth_renewing(WallTime not_after, WallTime now) const;
     Result<Bytes> attest(const PublicKey& key, Role role, const Attested& attested) const;
-    // What was signed last for a key, to be given again for as long as it says the same: a join would cost half as
-    // much again in signatures, and a page of the member feed one for each member.
+    // What was signed last for a key, to be given again for as long as it says the same: a join would cost a
+    // signature more, and a page of the member feed one for each member. No more entries than the registry has.
     struct Signed {
         Role role = Role::Node;
         Attested attested{};
@@ -82,8 +82,6 @@ private:
     Parts m_parts;
     Publisher m_publisher;
     std::optional<Attested> m_own{};  // as the registry has it
-    Bytes m_own_attestation{};
-    SignerId m_own_signer{};  // of the attestation
     mutable std::map<PublicKey, Signed> m_signed{};
 };
 
